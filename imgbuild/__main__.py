@@ -1,0 +1,19 @@
+"""The program's start: the version at once, everything else through the command line."""
+
+import sys
+
+
+def main() -> int:
+    """Run the command line that the process was started with; returns the exit code."""
+    if sys.argv[1:] in (["--version"], ["-V"]):
+        from imgbuild import __version__
+
+        sys.stdout.write(f"imgbuild {__version__}\n")
+        return 0
+    from imgbuild.cli import run
+
+    return run(sys.argv[1:])
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,138 @@
+"""The command line: find the verb, run it, and turn whatever comes out into words and an exit code."""
+
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Mapping, Sequence
+from types import FrameType
+from typing import TYPE_CHECKING, Protocol, cast
+
+if TYPE_CHECKING:
+    from argparse import ArgumentParser, Namespace
+
+    from imgbuild.commands.context import Context
+    from imgbuild.ui.display import Display
+
+COMMANDS: Mapping[str, Mapping[str, str]] = {
+    "Build": {
+        "build": "generate, derive and restore what is missing or changed",
+        "plan": "what build would do, why, and what it costs",
+        "check": "every error of the manifest, without network",
+        "explain": "why an image is to be generated again, or is not",
+        "restore": "write what the lock says, without reading the manifest",
+    },
+    "Look": {
+        "list": "every image, one a line",
+        "show": "all that is known about an image",
+        "providers": "the configured services, and which of them may have your key",
+    },
+    "Keep house": {
+        "clean": "remove the files that builds made and nobody changed",
+        "cache": "the results that were paid for: stats, verify, gc, path",
+    },
+    "Set up": {
+        "init": "write a first manifest",
+        "schema": "the JSON Schema of the manifest, the lock or the events",
+        "emulate": "a local service to try things on, free of charge",
+    },
+}
+"""Every verb with its one line; each lies in the module of its name below `imgbuild.commands`."""
+
+_INTERRUPTED = 130
+_TERMINATED = 143
+
+
+class _Command(Protocol):
+    def configure(self, parser: ArgumentParser) -> None: ...
+
+    def run(self, args: Namespace, context: Context) -> int: ...
+
+
+def run(argv: Sequence[str]) -> int:
+    """Run one command line; returns the exit code. Nothing is raised."""
+    if not argv or argv[0] in ("-h", "--help", "help"):
+        from imgbuild import __version__
+        from imgbuild.ui.help import overview
+        from imgbuild.ui.streams import standard_error, standard_output
+
+        page = standard_output if argv else standard_error
+        page(os.environ, colour=False).write(overview(__version__, COMMANDS))
+        return 0 if argv else 2
+    ending = _Ending()
+    signal.signal(signal.SIGTERM, ending.on_sigterm)
+    try:
+        return _report(argv)
+    except KeyboardInterrupt:
+        return _TERMINATED if ending.terminated else _INTERRUPTED
+
+
+class _Ending:
+    """SIGTERM ends a run just as SIGINT does: what is in flight gets recorded first."""
+
+    def __init__(self) -> None:
+        self.terminated = False
+
+    def on_sigterm(self, number: int, frame: FrameType | None) -> None:
+        self.terminated = True
+        interrupt = signal.getsignal(signal.SIGINT)
+        # An event loop puts a handler of its own there; a shell's background job ignores SIGINT.
+        if not callable(interrupt):
+            raise KeyboardInterrupt
+        interrupt(signal.SIGINT, frame)
+
+
+def _report(argv: Sequence[str]) -> int:
+    from imgbuild import __version__
+    from imgbuild.commands.arguments import glance
+    from imgbuild.core.errors import ImgbuildError
+    from imgbuild.core.events import VersionEvent
+    from imgbuild.ui.open import open_display
+    from imgbuild.ui.spans import line
+    from imgbuild.ui.streams import standard_error, standard_output
+
+    look = glance(argv)
+    out = standard_output(os.environ, colour=look.colour)
+    err = standard_error(os.environ, colour=look.colour)
+    display = open_display(look.format, out, err, verbosity=look.verbosity)
+    try:
+        display.handle(VersionEvent(__version__, look.verb))
+        code = _execute(argv, display)
+    except ImgbuildError as error:
+        display.error(error)
+        code = error.exit_code
+    except KeyboardInterrupt:
+        display.note([line("interrupted")])
+        raise
+    except Exception as bug:
+        from imgbuild.ui.crash import record
+
+        found = record(bug, os.environ)
+        display.error(found)
+        code = found.exit_code
+    finally:
+        display.close()
+    out.write("")
+    if out.failure:
+        err.write(f"error: standard output cannot be written: {out.failure.strerror}\n")
+        code = code or 1
+    return code
+
+
+def _execute(argv: Sequence[str], display: Display) -> int:
+    from importlib import import_module
+
+    from imgbuild.commands.arguments import Parser, add_common, split
+    from imgbuild.commands.context import Context
+
+    helps = {verb: help for group in COMMANDS.values() for verb, help in group.items()}
+    verb, rest = split(argv, helps)
+    command = cast(_Command, import_module(f"imgbuild.commands.{verb}"))
+    parser = Parser(f"imgbuild {verb}", f"{helps[verb][0].upper()}{helps[verb][1:]}.")
+    command.configure(parser)
+    add_common(parser)
+    try:
+        args = parser.read(rest)
+    except SystemExit:  # argparse has printed the command's help
+        return 0
+    return command.run(args, Context(display, os.environ, args.directory, args.file, args.profile))

@@ -1,0 +1,89 @@
+"""`imgbuild build`: generate, derive and restore what is missing or changed."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+
+from imgbuild.commands.arguments import add_targets, amount, positive
+from imgbuild.commands.context import Context
+from imgbuild.commands.plan import show_plan
+from imgbuild.core.errors import UsageError
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the verb's own options."""
+    add_targets(parser)
+    flag = "store_true"
+    what = parser.add_argument_group("what is built")
+    what.add_argument("--dry-run", action=flag, help="only show what would be done, as plan does")
+    what.add_argument("--placeholder", action=flag, help="a free card for every image; no lock is written")
+    what.add_argument(
+        "--overwrite", action=flag, help="replace files that were changed by hand (kept in the cache)"
+    )
+    what.add_argument("--retry-ambiguous", action=flag, help="send again what may have been charged already")
+    locked = parser.add_argument_group("the lock")
+    locked.add_argument("--locked", action=flag, help="generate nothing; fail if manifest and lock disagree")
+    locked.add_argument("--frozen", action=flag, help="--locked --offline")
+    locked.add_argument("--generate", action=flag, help="generate although CI=true, which implies --locked")
+    locked.add_argument("--offline", action=flag, help="use no network")
+    money = parser.add_argument_group("money and pace")
+    money.add_argument("--max-cost", type=amount, metavar="X", help="stop before spending more than this")
+    money.add_argument("-y", "--yes", action=flag, help="do not ask before spending")
+    money.add_argument(
+        "-j", "--jobs", type=positive, metavar="N", help="at most N requests in flight, of all providers"
+    )
+    pace = money.add_mutually_exclusive_group()
+    pace.add_argument("--keep-going", action=flag, help="after a failure, build the rest (the default)")
+    pace.add_argument("--fail-fast", action=flag, help="after a failure, start nothing more")
+
+
+def run(args: argparse.Namespace, context: Context) -> int:
+    """Build; returns the exit code.
+
+    Raises:
+        ImgbuildError: what stops the build before it begins.
+    """
+    locked = is_locked(args, context.environ)
+    if args.dry_run:
+        return show_plan(args, context, locked=args.locked or args.frozen, exit_code=False)
+    invocation = context.invocation(placeholder=args.placeholder)
+    from imgbuild.run.build import BuildOptions, run_build
+    from imgbuild.run.workspace import open_workspace
+
+    options = BuildOptions(
+        targets=tuple(args.targets),
+        locked=locked,
+        offline=args.offline or args.frozen,
+        overwrite=args.overwrite,
+        yes=args.yes,
+        max_cost=args.max_cost,
+        jobs=args.jobs,
+        fail_fast=args.fail_fast,
+        retry_ambiguous=args.retry_ambiguous,
+    )
+    workspace = open_workspace(invocation)
+    display = context.display
+    return run_build(workspace, options, display.handle, display.ask if display.can_ask else None)
+
+
+def is_locked(args: argparse.Namespace, environ: Mapping[str, str]) -> bool:
+    """Whether the lock is the truth: when asked for, and on CI unless told otherwise.
+
+    Raises:
+        UsageError: options that contradict each other.
+    """
+    asked = args.locked or args.frozen
+    named = "--frozen" if args.frozen else "--locked"
+    if asked and args.generate:
+        raise UsageError(f"{named} and --generate contradict each other", remedy="give one of them")
+    if asked and args.placeholder:
+        raise UsageError(
+            f"{named} and --placeholder contradict each other", remedy="placeholders are in no lock"
+        )
+    on_ci = environ.get("CI", "").lower() in ("true", "1")
+    if on_ci and args.placeholder and not args.generate and not args.dry_run:
+        raise UsageError(
+            "with CI=true a build is --locked, and placeholders are in no lock", remedy="add --generate"
+        )
+    return bool(asked or (on_ci and not args.generate))

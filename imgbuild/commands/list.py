@@ -1,0 +1,65 @@
+"""`imgbuild list`: one line an image, the id first."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Mapping
+
+from imgbuild.commands.context import Context
+from imgbuild.core.events import ActionKind, DataEvent
+from imgbuild.core.image import Image, Json
+from imgbuild.ui.spans import Span, table
+from imgbuild.ui.words import SIGNS
+
+_STATUS: Mapping[ActionKind, str] = {
+    ActionKind.NONE: "up to date",
+    ActionKind.GENERATE: "to generate",
+    ActionKind.DERIVE: "to derive",
+    ActionKind.RESTORE: "to restore",
+    ActionKind.CONFLICT: "conflict",
+}
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the verb's own options."""
+    parser.add_argument("targets", nargs="*", metavar="TARGET", help="only these images")
+    parser.add_argument("--status", action="store_true", help="say what a build would do for each image")
+
+
+def run(args: argparse.Namespace, context: Context) -> int:
+    """List; returns the exit code.
+
+    Raises:
+        ImgbuildError: the manifest, the lock or a target is wrong.
+    """
+    invocation = context.invocation()
+    from imgbuild.core.targets import select
+    from imgbuild.run.planning import plan_workspace
+    from imgbuild.run.workspace import load, open_workspace
+
+    kinds: Mapping[str, ActionKind] = {}
+    if args.status:
+        workspace = open_workspace(invocation)
+        project = workspace.project
+        kinds = {action.id: action.kind for action in plan_workspace(workspace, args.targets).actions}
+    else:
+        project = load(invocation).project
+    chosen = select(args.targets, project.images)
+    rows = table(
+        [Span(image.id, "bold"), *_status(image, kinds), Span(image.output, "dim")] for image in chosen
+    )
+    for image, row in zip(chosen, rows, strict=True):
+        facts: dict[str, Json] = {
+            "id": image.id,
+            "output": image.output,
+            "provider": image.provider,
+            "tags": list(image.tags),
+        }
+        status: dict[str, Json] = {"status": kinds[image.id].value} if image.id in kinds else {}
+        context.display.show(DataEvent("image", {**facts, **status}), [row])
+    return 0
+
+
+def _status(image: Image, kinds: Mapping[str, ActionKind]) -> list[Span]:
+    kind = kinds.get(image.id)
+    return [] if kind is None else [Span(_STATUS[kind], SIGNS[kind].style)]

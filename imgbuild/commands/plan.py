@@ -1,0 +1,40 @@
+"""`imgbuild plan`: what build would do, why, and what it costs."""
+
+from __future__ import annotations
+
+import argparse
+
+from imgbuild.commands.arguments import add_targets
+from imgbuild.commands.context import Context
+
+OUT_OF_DATE = 3
+
+
+def configure(parser: argparse.ArgumentParser) -> None:
+    """Add the verb's own options."""
+    add_targets(parser)
+    parser.add_argument("--exit-code", action="store_true", help="exit with 3 when there is something to do")
+    parser.add_argument("--locked", action="store_true", help="plan for build --locked")
+    parser.add_argument("--overwrite", action="store_true", help="plan for build --overwrite")
+    parser.add_argument("--placeholder", action="store_true", help="plan for build --placeholder")
+
+
+def run(args: argparse.Namespace, context: Context) -> int:
+    """Print the plan; returns the exit code."""
+    return show_plan(args, context, locked=args.locked, exit_code=args.exit_code)
+
+
+def show_plan(args: argparse.Namespace, context: Context, *, locked: bool, exit_code: bool) -> int:
+    """Print the plan for options that `plan` and `build --dry-run` share.
+
+    Raises:
+        ImgbuildError: the manifest, the lock or a target is wrong.
+    """
+    invocation = context.invocation(placeholder=args.placeholder)
+    from imgbuild.run.planning import plan_workspace
+    from imgbuild.run.workspace import open_workspace
+
+    workspace = open_workspace(invocation)
+    plan = plan_workspace(workspace, args.targets, locked=locked, overwrite=args.overwrite)
+    context.display.plan([action.event() for action in plan.actions], (), plan.summary())
+    return OUT_OF_DATE if exit_code and not plan.idle else 0

@@ -1,0 +1,309 @@
+"""A manifest's way from text to project: read, validate, join includes, expand, check the whole."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from imgbuild.core.consistency import check_paths, resolve_references
+from imgbuild.core.errors import Diagnostic, ManifestError, Position, UsageError
+from imgbuild.core.expand import Claim, Expander
+from imgbuild.core.layers import Layer, Merger, Scope
+from imgbuild.core.manifest_fields import is_template, is_variable, parse_name, shown
+from imgbuild.core.model import IncludedManifest, Manifest, Profile, ProviderConfig
+from imgbuild.core.origin import Declaration
+from imgbuild.core.project import FileProblem, Project, ProjectFiles
+from imgbuild.core.reading import Reading
+from imgbuild.core.reporter import Reporter
+from imgbuild.core.safepath import UnsafePath, collision_key, output_reason, safe_path
+from imgbuild.core.scalar_place import place_in_scalar
+from imgbuild.core.source import Source
+from imgbuild.core.suggest import did_you_mean
+from imgbuild.core.template import TemplateFailure
+from imgbuild.core.texts import Text
+from imgbuild.core.validate import Broken, kind_of, strings, validate
+from imgbuild.core.yaml12 import Map, parse_yaml
+
+
+class Loader:
+    """One loading of one manifest."""
+
+    def __init__(
+        self, manifest_path: str, files: ProjectFiles, profile: str | None, display_root: str
+    ) -> None:
+        self._path = manifest_path
+        self._profile = profile
+        self._reading = Reading(files, display_root)
+        self._report = Reporter()
+        self._broken: Broken = set()
+        self._merger = Merger(self._report)
+        self._manifests = {collision_key(manifest_path): manifest_path}
+
+    def load(self) -> Project:
+        """The project, or every error."""
+        root = self._root()
+        _hide_secrets(root)
+        manifest = validate(Manifest, root, root.source, self._report, self._broken)
+        profile = self._profile_node(root)
+        root_scope = self._root_scope(root, profile)
+        scopes = [(root, root_scope), *self._included(root, root_scope, profile)]
+        declarations = [d for node, scope in scopes for d in self._declarations(node, scope)]
+        for _, scope in scopes:
+            self._check_unused(scope)
+        names = [name for name, _ in _members(root, "providers")]
+        expander = Expander(
+            self._reading,
+            self._report,
+            names,
+            names[0] if len(names) == 1 else None if names else "placeholder",
+            frozenset(self._manifests),
+        )
+        disabled = set()
+        for declaration in self._unique(declarations):
+            if _is_disabled(declaration):
+                disabled.add(declaration.name)
+            else:
+                expander.expand(declaration)
+        expanded = expander.result
+        check_paths([*expanded.claims, *self._claims(root)], self._report)
+        images, order = resolve_references(expanded, disabled, self._report)
+        self._report.raise_if_failed()
+        assert manifest is not None
+        overlay = (manifest.profiles or {}).get(self._profile or "")
+        return Project(
+            manifest=_with_profile(manifest, overlay),
+            manifest_path=self._path,
+            profile=self._profile,
+            images=tuple(images),
+            providers=manifest.providers or {},
+            order=order,
+            inputs=self._reading.inputs,
+            globs=tuple(sorted(self._reading.globs)),
+        )
+
+    def _root(self) -> Map:
+        try:
+            source = self._reading.source(self._path)
+        except FileProblem as error:
+            shown_path = self._reading.shown(self._path)
+            hint = "`imgbuild init` writes one; -f names another"
+            where = Position(shown_path, 1, 1)
+            raise ManifestError([Diagnostic(f"{shown_path} {error}", where, hint=hint)]) from None
+        root = self._parse(source)
+        self._report_wrong_root(source, root)
+        if not isinstance(root, Map):
+            self._report.raise_if_failed()
+        assert isinstance(root, Map)
+        return root
+
+    def _parse(self, source: Source) -> Any:
+        node, problems = parse_yaml(source)
+        self._report.add_problems(source, problems)
+        return node
+
+    def _report_wrong_root(self, source: Source, root: Any) -> None:
+        if not isinstance(root, Map) and not self._report.failed:
+            what = "is empty" if root is None else f"must be a mapping, not {kind_of(root)}"
+            self._report.add(source, 0, f"the manifest {what}", hint="it begins with version: 1")
+
+    def _profile_node(self, root: Map) -> Layer | None:
+        if self._profile is None:
+            return None
+        known = dict(_members(root, "profiles"))
+        if self._profile not in known:
+            names = ", ".join(known)
+            raise UsageError(
+                f'there is no profile "{shown(self._profile)}"',
+                remedy=did_you_mean(self._profile, known) or (f"known: {names}" if known else None),
+            )
+        node = known[self._profile]
+        return Layer(f"profile {self._profile}", node, "") if isinstance(node, Map) else None
+
+    def _root_scope(self, root: Map, profile: Layer | None) -> Scope:
+        return Scope(
+            folder="",
+            namespace="",
+            presets=_presets(root, "", ""),
+            defaults=(*_layers(root, "defaults", "defaults", ""), *_overlay(profile, "defaults")),
+            variables=(*_layers(root, "vars", "vars", ""), *_overlay(profile, "vars")),
+        )
+
+    def _included(self, root: Map, outer: Scope, profile: Layer | None) -> Iterator[tuple[Map, Scope]]:
+        """The included files' trees and what their images see."""
+        patterns = root.get("include")
+        if not isinstance(patterns, list):
+            return
+        # The profile is the outermost choice: it goes over an included file's own defaults.
+        weak_defaults = tuple(_layers(root, "defaults", "defaults", ""))
+        weak_variables = tuple(_layers(root, "vars", "vars", ""))
+        for index, pattern in strings(patterns):
+            at = patterns.items_at[index]  # type: ignore[attr-defined]
+            try:
+                paths = self._reading.matches(pattern, "")
+            except UnsafePath as error:
+                self._report.add(root.source, at, f'include: "{shown(pattern)}" {error}')
+                continue
+            for path in paths:
+                if collision_key(path) in self._manifests:
+                    continue
+                self._manifests[collision_key(path)] = path
+                node = self._include(path, root, at)
+                if node is None:
+                    continue
+                folder = path.rpartition("/")[0]
+                space = node.get("namespace")
+                namespace = f"{space}/" if isinstance(space, str) and self._is_name(space, node) else ""
+                yield (
+                    node,
+                    Scope(
+                        folder=folder,
+                        namespace=namespace,
+                        presets={**outer.presets, **_presets(node, folder, namespace)},
+                        defaults=(
+                            *weak_defaults,
+                            *_layers(node, "defaults", f"defaults of {path}", folder),
+                            *_overlay(profile, "defaults"),
+                        ),
+                        variables=(
+                            *weak_variables,
+                            *_layers(node, "vars", f"vars of {path}", folder),
+                            *_overlay(profile, "vars"),
+                        ),
+                    ),
+                )
+
+    def _include(self, path: str, root: Map, at: int) -> Map | None:
+        try:
+            source = self._reading.source(path)
+        except FileProblem as error:
+            self._report.add(root.source, at, f'include: "{shown(self._reading.shown(path))}" {error}')
+            return None
+        node, problems = parse_yaml(source)
+        self._report.add_problems(source, problems)
+        if node is None and not problems:
+            return None
+        if node is not None:
+            validate(IncludedManifest, node, source, self._report, self._broken)
+        return node if isinstance(node, Map) else None
+
+    def _is_name(self, text: str, node: Map) -> bool:
+        try:
+            parse_name(text)
+        except ValueError as error:
+            self._report.add(node.source, node.values_at["namespace"], f"namespace: {error}")
+            return False
+        return True
+
+    def _declarations(self, node: Map, scope: Scope) -> Iterator[Declaration]:
+        images = node.get("images")
+        for name, entry in _members(node, "images"):
+            assert isinstance(images, Map)
+            at = images.keys_at[name]
+            try:
+                parse_name(name)
+            except ValueError as error:
+                self._report.add(images.source, at, f"image name: {error}")
+                continue
+            if not isinstance(entry, Map):
+                continue
+            full = scope.namespace + name
+            layer = Layer(f"image {full}", entry, scope.folder)
+            merged = self._merger.merge(scope, layer, (layer.label,))
+            yield Declaration(full, layer, at, merged, self._reading.templates(scope.folder))
+
+    def _unique(self, declarations: list[Declaration]) -> Iterator[Declaration]:
+        known: dict[str, Declaration] = {}
+        for declaration in declarations:
+            other = known.setdefault(declaration.name, declaration)
+            if other is declaration:
+                yield declaration
+                continue
+            where = other.entry.node.source.position(other.key_at)
+            self._report.add(
+                declaration.entry.node.source,
+                declaration.key_at,
+                f'the image "{declaration.name}" is declared twice; the first is at {where}',
+                hint="give the included file a `namespace`",
+            )
+
+    def _check_unused(self, scope: Scope) -> None:
+        """Report templates that cannot be read also where no image uses them."""
+        for layer in (*scope.presets.values(), *scope.defaults, *scope.variables):
+            templates = self._reading.templates(layer.folder)
+            for key, value in layer.node.items():
+                if isinstance(value, str) and is_template(value):
+                    try:
+                        templates.compile(value)
+                    except TemplateFailure as failure:
+                        source = layer.node.source
+                        at = place_in_scalar(source.text, layer.node.values_at[key], value, failure.offset)
+                        self._report.add(source, at, failure.message, chain=(layer.label,), hint=failure.hint)
+
+    def _claims(self, root: Map) -> Iterator[Claim]:
+        """The paths that the manifest's own tables and atlases write."""
+        layer = Layer("", root, "")
+        if isinstance(root.get("assets"), str):
+            yield from self._claim(root, "assets", "assets", layer)
+        for name, atlas in _members(root, "atlases"):
+            if isinstance(atlas, Map):
+                for key in ("output", "data"):
+                    if isinstance(atlas.get(key), str):
+                        yield from self._claim(atlas, key, f'atlas "{name}"', layer)
+
+    def _claim(self, node: Map, key: str, owner: str, layer: Layer) -> Iterator[Claim]:
+        at = node.values_at[key]
+        chain = (owner,) if owner != key else ()
+        try:
+            path = safe_path(node[key])
+            reason = output_reason(path, frozenset(self._manifests)) or self._reading.output_problem(path)
+            if reason:
+                raise ValueError(f'"{shown(path)}" {reason}')
+        except ValueError as error:
+            self._report.add(node.source, at, f"{key}: {error}", chain=chain)
+            return
+        yield Claim(path, owner, Text("", node.source, at, layer), chain)
+
+
+def _hide_secrets(root: Map) -> None:
+    """A literal key is an error, under a misspelt name too, and no error may show it."""
+    for _, provider in _members(root, "providers"):
+        if isinstance(provider, Map):
+            for key, value in provider.items():
+                known = key in ProviderConfig.model_fields and key != "api_key"
+                if isinstance(value, str) and not is_variable(value):
+                    # In an address only what stands before an @ is secret.
+                    root.source.hide(value if not known else value.rpartition("@")[0])
+
+
+def _is_disabled(declaration: Declaration) -> bool:
+    layer = declaration.merged.fields.get("enabled")
+    return layer is not None and layer.node["enabled"] is False
+
+
+def _members(node: Map, key: str) -> Iterator[tuple[str, Any]]:
+    """A section's entries, without its free keys."""
+    section = node.get(key)
+    if isinstance(section, Map):
+        yield from ((name, value) for name, value in section.items() if not name.startswith("x-"))
+
+
+def _layers(node: Map, key: str, label: str, folder: str) -> Iterator[Layer]:
+    section = node.get(key)
+    if isinstance(section, Map):
+        yield Layer(label, section, folder)
+
+
+def _overlay(profile: Layer | None, key: str) -> Iterator[Layer]:
+    if profile is not None:
+        yield from _layers(profile.node, key, profile.label, "")
+
+
+def _presets(node: Map, folder: str, namespace: str) -> Mapping[str, Layer]:
+    presets = _members(node, "presets")
+    return {name: Layer(f"preset {namespace}{name}", p, folder) for name, p in presets if isinstance(p, Map)}
+
+
+def _with_profile(manifest: Manifest, profile: Profile | None) -> Manifest:
+    if profile is None or profile.budget is None:
+        return manifest
+    return manifest.model_copy(update={"budget": profile.budget})

@@ -1,0 +1,408 @@
+"""The manifest's models: frozen, strict, described. They are the source of its JSON Schema."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
+
+from imgbuild.core.manifest_fields import (
+    AlphaText,
+    ApiKey,
+    BackgroundText,
+    BaseUrl,
+    Duration,
+    FitText,
+    Json,
+    LineText,
+    Rate,
+    RatioText,
+    ResolutionText,
+    SeedNumber,
+    SizeText,
+    TakesNumber,
+    WordText,
+)
+
+MIN_POLL_INTERVAL = 0.05
+
+
+def without_extensions(data: Any) -> Any:
+    """A mapping without its `x-` keys, which are free everywhere."""
+    if isinstance(data, dict) and any(key.startswith("x-") for key in data):
+        return {key: value for key, value in data.items() if not key.startswith("x-")}
+    return data
+
+
+class Model(BaseModel):
+    """A mapping with known keys, besides those that begin with `x-`."""
+
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _free_keys(cls, data: Any) -> Any:
+        return without_extensions(data)
+
+
+class Pricing(Model):
+    """What an image costs, instead of the built-in estimates."""
+
+    unit: str = Field("USD", description="What the amounts are in.", examples=["USD", "credits"])
+    per_image: Annotated[float, Field(ge=0)] | dict[str, Annotated[float, Field(ge=0)]] = Field(
+        description="One amount, or one for each quality.", examples=[0.04, {"low": 0.01, "high": 0.17}]
+    )
+
+
+class ProviderConfig(Model):
+    """How to reach a service or a local engine. `${NAME}` and `${NAME:-default}` are filled in from the
+    environment when something is sent; here they stand as written. Durations are seconds."""
+
+    type: str = Field(
+        description="What it speaks.", examples=["openai", "gemini", "jimmyai", "http", "command"]
+    )
+    base_url: BaseUrl | None = Field(
+        None, description="The service's address, where the type has no public default.",
+        examples=["https://www.jimmyai.cn"],
+    )  # fmt: skip
+    api_key: ApiKey | None = Field(
+        None,
+        description="The variable that holds the key, never the key itself.",
+        examples=["${OPENAI_API_KEY}"],
+    )
+    concurrency: int | None = Field(
+        None, ge=1, le=10_000, description="Generations in flight at most.", examples=[8]
+    )
+    rate: Rate = Field(
+        None, description="Requests per s, min or h at most, or none.", examples=["60/min", "none"]
+    )
+    timeout: Duration | None = Field(None, description="The limit of one request.", examples=["300s"])
+    deadline: Duration | None = Field(
+        None, description="The limit of one task, from submission to result.", examples=["15min"]
+    )
+    poll_interval: Duration | None = Field(
+        None, ge=MIN_POLL_INTERVAL, description="Between two looks at a task; at least 50ms.", examples=["3s"]
+    )
+    pricing: Pricing | None = Field(
+        None, description="Prices for the estimate.", examples=[{"unit": "USD", "per_image": {"low": 0.01}}]
+    )
+    command: str | list[str] | None = Field(
+        None, description="Type command: the program and its arguments.", examples=[["python", "draw.py"]]
+    )
+    submit: dict[str, Json] | None = Field(
+        None, description="Type http: the request that starts a generation, and where its answer holds what.",
+        examples=[{"path": "/v1/images", "id": "data.task_id"}],
+    )  # fmt: skip
+    poll: dict[str, Json] | None = Field(
+        None, description="Type http: the request that asks for a task, and where its answer holds what.",
+        examples=[{"path": "/v1/images/{id}", "status": "data.status", "result": "data.url"}],
+    )  # fmt: skip
+    capabilities: dict[str, Json] | None = Field(
+        None,
+        description="Types http and command: what can be asked for.",
+        examples=[{"sizes": ["1024x1024"]}],
+    )
+    options: dict[str, Json] | None = Field(
+        None, description="More settings of the type.", examples=[{"device": "cuda"}]
+    )
+
+
+class Derive(Model):
+    """Files made from the picture, always free."""
+
+    output: LineText = Field(
+        description="The files' path; sees {{ width }} and {{ format }}.",
+        examples=["static/img/hero-{{ width }}.{{ format }}"],
+    )
+    widths: list[Annotated[int, Field(ge=1, le=65_535)]] | None = Field(
+        None, min_length=1, description="One file for each width in pixels.", examples=[[480, 960, 1440]]
+    )
+    formats: list[str] | None = Field(
+        None, min_length=1, description="One file for each format.", examples=[["avif", "webp"]]
+    )
+    size: SizeText | None = Field(None, description="The exact size.", examples=["600x315"])
+    fit: FitText | None = Field(None, description="How the picture fills the size.", examples=["contain"])
+    trim: bool | None = Field(None, description="Cut the empty border off.", examples=[True])
+    pad: int | None = Field(None, ge=0, le=65_535, description="Border to add, in pixels.", examples=[2])
+    pow2: bool | None = Field(None, description="Grow both sides to powers of two.", examples=[True])
+    scale: float | None = Field(None, gt=0, le=100, description="Factor on both sides.", examples=[0.25])
+    kernel: str | None = Field(None, description="How pixels are sampled.", examples=["nearest", "lanczos3"])
+    palette: int | None = Field(None, ge=2, le=256, description="Number of colours at most.", examples=[32])
+    quality: int | None = Field(None, ge=1, le=100, description="The encoder's quality.", examples=[80])
+    lossless: bool | None = Field(None, description="Encode without loss.", examples=[True])
+
+
+class Foreach(Model):
+    """One image for each item of a source. Exactly one source is given."""
+
+    markdown: str | None = Field(
+        None, description="Files whose front matter is an item each.", examples=["content/posts/**/*.md"]
+    )
+    csv: str | None = Field(None, description="A table with a header line.", examples=["data/cards.csv"])
+    json_: str | None = Field(
+        None, alias="json", description="A JSON list of items.", examples=["data/cards.json"]
+    )
+    yaml: str | None = Field(None, description="A YAML list of items.", examples=["data/cards.yaml"])
+    toml: str | None = Field(
+        None, description="A TOML file with an array of tables.", examples=["data/cards.toml"]
+    )
+    items: list[Json] | None = Field(
+        None, description="The items themselves.", examples=[["sword", {"id": "crown", "metal": "gold"}]]
+    )
+    as_: str = Field(
+        "item", alias="as", pattern=r"^[A-Za-z_][A-Za-z0-9_]*$",
+        description="The item's name in templates.", examples=["post"],
+    )  # fmt: skip
+
+
+_AXIS_VALUE = {"type": ["string", "number", "boolean"]}
+_COMBINATIONS = {"type": "array", "items": {"type": "object", "additionalProperties": _AXIS_VALUE}}
+Matrix = Annotated[
+    dict[str, Json],
+    WithJsonSchema(
+        {
+            "type": "object",
+            "properties": {
+                "exclude": {
+                    "description": "Combinations to leave out; keys left out match all.",
+                    **_COMBINATIONS,
+                },
+                "include": {"description": "Combinations to add.", **_COMBINATIONS},
+            },
+            "patternProperties": {"^x-": {}},
+            "additionalProperties": {
+                "description": "An axis: a list of values, or keys (for the ids) and values.",
+                "anyOf": [
+                    {"type": "array", "minItems": 1, "items": _AXIS_VALUE},
+                    {"type": "object", "minProperties": 1, "additionalProperties": _AXIS_VALUE},
+                ],
+            },
+        }
+    ),
+]
+Vars = dict[str, Json]
+
+
+class Defaults(Model):
+    """Fields that every image has unless it, or a preset of it, says otherwise."""
+
+    prompt: LineText | None = Field(
+        None, description="What to draw.", examples=["{{ style }}, skyline at dusk"]
+    )
+    prompt_file: LineText | None = Field(
+        None, description="A file that holds the prompt.", examples=["prompts/og.j2"]
+    )
+    negative_prompt: str | None = Field(None, description="What not to draw.", examples=["text, watermark"])
+    model: LineText | None = Field(
+        None, description="The service's name of a model.", examples=["gpt-image-2"]
+    )
+    provider: LineText | None = Field(None, description="A name under `providers`.", examples=["studio"])
+    size: SizeText | None = Field(
+        None, description="The finished output's exact size.", examples=["1200x630"]
+    )
+    ratio: RatioText | None = Field(None, description="Width to height, or auto.", examples=["16:9"])
+    resolution: ResolutionText | None = Field(None, description="The model's size class.", examples=["1k"])
+    quality: WordText | None = Field(None, description="The service's word for it.", examples=["low", "high"])
+    background: BackgroundText | None = Field(
+        None, description="What is behind the subject.", examples=["transparent"]
+    )
+    format: WordText | None = Field(
+        None, description="What the service is asked to encode; the output's extension decides the file.",
+        examples=["png"],
+    )  # fmt: skip
+    fit: FitText | None = Field(
+        None,
+        description="How a generation is brought to `size`; exact refuses any other.",
+        examples=["cover"],
+    )
+    upscale: bool | None = Field(
+        None, description="Accept a smaller generation, enlarged, where no model covers the size.",
+        examples=[True],
+    )  # fmt: skip
+    seed: SeedNumber | None = Field(None, description="The generator's seed.", examples=[42])
+    takes: TakesNumber | None = Field(
+        None, description="Number of candidates; the lock pins the picked one.", examples=[4]
+    )
+    references: list[LineText] | None = Field(
+        None, description='Pictures to go by: files, http(s) URLs, or "@id" of another image.',
+        examples=[["refs/style.png", "@hero"]],
+    )  # fmt: skip
+    mask: LineText | None = Field(
+        None, description="Where to draw, as a picture.", examples=["refs/mask.png"]
+    )
+    params: dict[str, Json] | None = Field(
+        None, description="Handed to the provider as they are.", examples=[{"moderation": "low"}]
+    )
+    output: LineText | None = Field(
+        None, description="The finished file, relative to the file that names it.",
+        examples=["static/img/hero.png"],
+    )  # fmt: skip
+    derive: list[Derive] | None = Field(
+        None, description="More files made from the picture.",
+        examples=[[{"widths": [480, 960], "output": "img/hero-{{ width }}.webp"}]],
+    )  # fmt: skip
+    alpha: AlphaText | None = Field(
+        None, description="How transparency comes about: native, or by cutting a key colour out.",
+        examples=["native", "key:#00ff00"],
+    )  # fmt: skip
+    alt: str | None = Field(None, description="The alternative text.", examples=["A skyline at dusk"])
+    tags: list[LineText] | None = Field(None, description="Words to select by: tag:x.", examples=[["hero"]])
+    embed_prompt: bool | None = Field(
+        None, description="Write the prompt into the files' metadata.", examples=[True]
+    )
+    vars: Vars | None = Field(
+        None, description="Values for templates; they may be templates.", examples=[{"style": "flat vector"}]
+    )
+
+
+class Preset(Defaults):
+    """Fields that the images share which extend it."""
+
+    extends: str | list[str] | None = Field(
+        None,
+        description="Presets to begin with; of several the later wins.",
+        examples=["icon", ["icon", "draft"]],
+    )
+    matrix: Matrix | None = Field(
+        None,
+        description="One image for each combination of the axes' values.",
+        examples=[{"item": ["sword", "shield"], "tone": {"warm": "warm light", "cold": "cold light"}}],
+    )
+    foreach: Foreach | None = Field(
+        None, description="One image for each item of a source.",
+        examples=[{"markdown": "content/posts/**/*.md", "as": "post"}],
+    )  # fmt: skip
+    enabled: bool | None = Field(None, description="false leaves the image out.", examples=[False])
+
+
+class ImageEntry(Preset):
+    """An image, or with `matrix` or `foreach` a family of them."""
+
+
+class Budget(Model):
+    """Limits of what one build may cost, in the pricing unit."""
+
+    max_cost: float | None = Field(None, ge=0, description="A build stops before more.", examples=[5])
+    confirm_above: float | None = Field(None, ge=0, description="A build asks before more.", examples=[1])
+
+
+class CacheConfig(Model):
+    """Where results are kept besides the project."""
+
+    dir: str | None = Field(
+        None, min_length=1, description="The local folder, instead of the user's.", examples=["../cache"]
+    )
+    remote: str | None = Field(
+        None, pattern=r"^(s3|gs|az|file|https?)://.+", description="A cache shared by machines.",
+        examples=["s3://bucket/prefix"],
+    )  # fmt: skip
+    remote_write: bool | None = Field(
+        None, description="Write to the shared cache; unset means yes, but not with CI=true.", examples=[True]
+    )
+
+
+class Profile(Model):
+    """What is different with `--profile NAME`."""
+
+    defaults: Defaults | None = Field(
+        None, description="Go over the manifest's.", examples=[{"quality": "high"}]
+    )
+    vars: Vars | None = Field(
+        None, description="Values for templates; they may be templates.", examples=[{"style": "flat vector"}]
+    )
+    budget: Budget | None = Field(None, description="Instead of the manifest's.", examples=[{"max_cost": 20}])
+
+
+class Atlas(Model):
+    """Images packed into one picture and a table of their places."""
+
+    images: str | list[str] = Field(description="Ids, or globs over ids.", examples=["sprite*"])
+    output: str = Field(min_length=1, description="The picture.", examples=["assets/icons.png"])
+    data: str = Field(min_length=1, description="The table.", examples=["assets/icons.json"])
+    format: Literal["texturepacker-hash"] = Field(
+        "texturepacker-hash", description="How the table is written.", examples=["texturepacker-hash"]
+    )
+    padding: int = Field(0, ge=0, le=1024, description="Pixels between frames.", examples=[2])
+    extrude: int = Field(0, ge=0, le=64, description="Repeated border pixels of each frame.", examples=[1])
+    pow2: bool = Field(False, description="Grow both sides to powers of two.", examples=[True])
+    trim: bool = Field(False, description="Cut the empty border of each frame off.", examples=[True])
+    max_size: int = Field(4096, ge=16, le=32_768, description="Longest side in pixels.", examples=[2048])
+
+
+_Free = BeforeValidator(without_extensions)
+
+
+def _is_one(value: object) -> object:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ValueError("must be 1")
+    return value
+
+
+Version = Annotated[Literal[1], BeforeValidator(_is_one), WithJsonSchema({"type": "integer", "const": 1})]
+
+
+class IncludedManifest(Model):
+    """A file that another manifest includes; it sees that one's vars, defaults, presets and providers."""
+
+    version: Version | None = Field(None, description="The format's version.", examples=[1])
+    namespace: str | None = Field(None, description="Goes before its ids, with a slash.", examples=["cards"])
+    vars: Vars | None = Field(
+        None, description="Values for templates; they may be templates.", examples=[{"style": "flat vector"}]
+    )
+    defaults: Defaults | None = Field(
+        None, description="Fields of all its images.", examples=[{"ratio": "1:1"}]
+    )
+    presets: Annotated[dict[str, Preset], _Free] | None = Field(
+        None, description="Fields for images to extend.", examples=[{"icon": {"ratio": "1:1"}}]
+    )
+    images: Annotated[dict[str, ImageEntry], _Free] | None = Field(
+        None,
+        description="The images by name.",
+        examples=[{"hero": {"prompt": "a hill", "output": "hero.png"}}],
+    )
+
+
+class Manifest(Model):
+    """Images that are generated, and how."""
+
+    version: Version = Field(description="The format's version.", examples=[1])
+    providers: Annotated[dict[str, ProviderConfig], _Free] | None = Field(
+        None, description="Services and local engines by name; without any, placeholders are drawn.",
+        examples=[{"studio": {"type": "openai", "api_key": "${OPENAI_API_KEY}"}}],
+    )  # fmt: skip
+    defaults: Defaults | None = Field(
+        None, description="Fields of all images.", examples=[{"provider": "studio", "quality": "low"}]
+    )
+    vars: Vars | None = Field(
+        None, description="Values for templates; they may be templates.", examples=[{"style": "flat vector"}]
+    )
+    presets: Annotated[dict[str, Preset], _Free] | None = Field(
+        None, description="Fields for images to extend.", examples=[{"icon": {"ratio": "1:1"}}]
+    )
+    profiles: Annotated[dict[str, Profile], _Free] | None = Field(
+        None,
+        description="Variants, chosen with --profile.",
+        examples=[{"draft": {"defaults": {"quality": "low"}}}],
+    )
+    budget: Budget | None = Field(
+        None, description="Cost limits.", examples=[{"max_cost": 5, "confirm_above": 1}]
+    )
+    cache: CacheConfig | None = Field(
+        None, description="Where results are kept.", examples=[{"dir": "../cache"}]
+    )
+    include: list[str] | None = Field(
+        None, description="Manifests to join, as paths or globs.", examples=[["art/**/*.imgbuild.yaml"]]
+    )
+    images: Annotated[dict[str, ImageEntry], _Free] | None = Field(
+        None,
+        description="The images by name.",
+        examples=[{"hero": {"prompt": "a hill", "output": "hero.png"}}],
+    )
+    assets: str | None = Field(
+        None, min_length=1, description="A JSON file of what a page needs to know of each image.",
+        examples=["static/data/images.json"],
+    )  # fmt: skip
+    atlases: Annotated[dict[str, Atlas], _Free] | None = Field(
+        None, description="Images packed into one.",
+        examples=[{"icons": {"images": "sprite*", "output": "icons.png", "data": "icons.json"}}],
+    )  # fmt: skip

@@ -1,0 +1,285 @@
+"""The planner: images, the lock and the facts of disk and cache in, actions with all reasons out.
+
+Pure: it decides and changes nothing. A build executes these actions; `plan` only shows them; an image
+whose reference is generated first is planned again when that reference is there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+from imgbuild.core.action import Action, Facts, Mode, OutputPlan, Plan
+from imgbuild.core.events import ActionKind, Cause, Reason
+from imgbuild.core.image import Image, ImageReference, Json, Reference, UrlReference
+from imgbuild.core.lock import Lock, LockedImage, LockedSource
+from imgbuild.core.output_plan import can_have, output_reasons, plan_outputs
+from imgbuild.core.reasons import changed_fields
+from imgbuild.core.resolve import Resolved
+from imgbuild.core.results import StoredResult
+from imgbuild.core.spec import Geometry, Keys, Spec, keys
+
+
+def make_plan(
+    images: Sequence[Resolved], order: Sequence[str], lock: Lock, facts: Facts, mode: Mode, *, whole: bool
+) -> Plan:
+    """Plan images, each after the images that it refers to (`order`).
+
+    `whole`: these are all images of the manifest, so that other entries of the lock are dropped.
+    """
+    by_id = {resolved.image.id: resolved for resolved in images}
+    ours = lock.output_digests()
+    masters: dict[str, str | None] = {}
+    first: dict[tuple[str, int], str] = {}
+    actions: dict[str, Action] = {}
+    for id in order:
+        if id in by_id:
+            action = plan_image(by_id[id], lock.images.get(id), facts, masters, ours, mode)
+            actions[id] = _share(action, first)
+            masters[id] = action.source.digest if action.source else None
+    planned = [actions[resolved.image.id] for resolved in images]
+    dropped = sorted(set(lock.images) - set(by_id)) if whole else []
+    return Plan(tuple(planned) + tuple(_remove(id, lock.images[id]) for id in dropped))
+
+
+def plan_image(
+    resolved: Resolved,
+    previous: LockedImage | None,
+    facts: Facts,
+    masters: Mapping[str, str | None],
+    ours: frozenset[str],
+    mode: Mode,
+) -> Action:
+    """Plan one image. `masters` has the source digest of every image that it may refer to."""
+    image = resolved.image
+    spec, pending = make_spec(resolved, facts, masters)
+    believed = mode.locked and previous is not None and any(isinstance(p, UrlReference) for p in pending)
+    if pending and not believed:
+        return _pending(resolved, previous, spec, pending, facts, ours, mode)
+    found_keys = keys(spec)
+    candidates = _candidates(found_keys, facts)
+    if not believed and (previous is None or previous.key not in candidates):
+        candidates = _with_paid_shapes(resolved, spec, candidates, previous, facts)
+    accepted = previous is not None and (previous.key in candidates or believed)
+    if accepted and previous is not None:
+        candidates = (previous.key, *(key for key in candidates if key != previous.key))
+    take = previous.take if accepted and previous else 1
+    picked, corrupt = _find(candidates, take, facts)
+    wanted = () if mode.locked else range(1, image.takes + 1)
+    missing = tuple(t for t in wanted if _find(candidates, t, facts)[0] is None)
+    reasons: list[Reason] = []
+    if picked is not None:
+        source: LockedSource | None = _source(picked)
+    elif accepted and previous is not None:
+        source, missing = previous.source, ()
+    else:
+        source = None
+    if source is None and not corrupt and take not in missing:
+        missing = (take, *missing)
+    outputs = plan_outputs(resolved, source, previous, facts, ours, mode)
+    lost = picked is None and source is not None and not all(can_have(o, source, facts) for o in outputs)
+    if lost:
+        reasons.append(Reason("result", previous.key if previous else None, None, Cause.LOST))
+    if lost and not mode.locked and not corrupt:
+        missing = tuple(range(1, max(image.takes, take) + 1))
+        source = None
+        outputs = plan_outputs(resolved, None, previous, facts, ours, mode)
+    if not accepted:
+        reasons += _why_not_accepted(image, previous, spec, picked, facts)
+    if picked is not None and missing:
+        reasons.append(Reason("takes", image.takes - len(missing), image.takes, Cause.MORE_TAKES))
+    reasons += output_reasons(image, outputs, previous)
+    action = Action(
+        image.id,
+        _kind(outputs, missing, corrupt),
+        tuple(reasons),
+        resolved=resolved,
+        spec=spec,
+        keys=found_keys,
+        missing=missing,
+        take=take,
+        picked=picked,
+        source=source,
+        outputs=outputs,
+        previous=previous,
+        blocked=_blocked(image, corrupt) if (lost and not missing) or (corrupt and source is None) else None,
+    )
+    if action.kind is ActionKind.CONFLICT or action.blocked:
+        kept = previous.source if previous else None
+        return replace(action, missing=(), source=source or kept, entry=previous)
+    return replace(action, cost=_cost(resolved, len(missing)), entry=_entry(action))
+
+
+def make_spec(
+    resolved: Resolved, facts: Facts, masters: Mapping[str, str | None]
+) -> tuple[Spec, tuple[Reference, ...]]:
+    """An image's spec, and the references whose bytes are not known yet (their text stands in)."""
+    image = resolved.image
+    pending: list[Reference] = []
+
+    def digest(reference: Reference) -> str:
+        known = (
+            masters.get(reference.id) if isinstance(reference, ImageReference) else facts.reference(reference)
+        )
+        if known is None:
+            pending.append(reference)
+        return known or str(reference)
+
+    spec = Spec(
+        prompt=image.prompt,
+        asked=resolved.ask.asked,
+        declared=Geometry(image.size, image.ratio, image.resolution),
+        model=image.model,
+        negative_prompt=image.negative_prompt,
+        quality=image.quality,
+        background=image.background,
+        seed=image.seed,
+        params=image.params,
+        references=tuple(digest(reference) for reference in image.references),
+        mask=digest(image.mask) if image.mask else None,
+        engine=resolved.engine,
+    )
+    return spec, tuple(pending)
+
+
+def _candidates(found: Keys, facts: Facts) -> tuple[str, ...]:
+    """Every generation key that means this spec: as asked, then as declared; older recipes after newer."""
+    declared = (facts.generation_key(key) for key in found.declared)
+    return tuple(dict.fromkeys((*found.generation, *(key for key in declared if key))))
+
+
+def _with_paid_shapes(
+    resolved: Resolved, spec: Spec, candidates: tuple[str, ...], previous: LockedImage | None, facts: Facts
+) -> tuple[str, ...]:
+    """The candidates, and the first other shape that covers the wanted size and was paid for already.
+
+    Where nothing was paid for in the shape that is asked for now, a new `size` or `fit` is still free as
+    long as an earlier generation covers it.
+    """
+    want = resolved.image.size
+    if want is None or any(facts.result(key, 1) for key in candidates):
+        return candidates
+    accepted = previous.key if previous else None
+    for shape in resolved.ask.others:
+        for key in keys(replace(spec, asked=shape)).generation:
+            result = facts.result(key, 1)
+            covers = result is not None and result.width >= want.width and result.height >= want.height
+            if covers or key == accepted:
+                return (*candidates, key)
+    return candidates
+
+
+def _find(candidates: Sequence[str], take: int, facts: Facts) -> tuple[StoredResult | None, bool]:
+    """The result whose bytes are there, and otherwise whether they were there and are corrupt."""
+    recorded = [result for key in candidates if (result := facts.result(key, take))]
+    usable = next((result for result in recorded if facts.blob(result.digest)), None)
+    corrupt = usable is None and any(facts.quarantined(result.digest) for result in recorded)
+    return usable, corrupt
+
+
+def _why_not_accepted(
+    image: Image, previous: LockedImage | None, spec: Spec, picked: StoredResult | None, facts: Facts
+) -> list[Reason]:
+    if previous is None:
+        return [Reason("id", None, image.id, Cause.NEW if picked is None else Cause.UNLOCKED)]
+    old = facts.result(previous.key, previous.take)
+    if old is None:
+        return [Reason("key", previous.key, keys(spec).current, Cause.CHANGED)]
+    return changed_fields(old.spec, spec.record())
+
+
+def _pending(
+    resolved: Resolved,
+    previous: LockedImage | None,
+    spec: Spec,
+    pending: tuple[Reference, ...],
+    facts: Facts,
+    ours: frozenset[str],
+    mode: Mode,
+) -> Action:
+    """An image that waits for a reference: what it may cost is said before anything is paid."""
+    image = resolved.image
+    reasons: list[Reason] = []
+    old = facts.result(previous.key, previous.take) if previous else None
+    if previous is None:
+        reasons.append(Reason("id", None, image.id, Cause.NEW))
+    elif old is not None:
+        reasons += [
+            r for r in changed_fields(old.spec, spec.record()) if r.field not in ("references", "mask")
+        ]
+    before = old.spec.get("references") if old else None
+    for reference in pending:
+        was: Json = None
+        if isinstance(before, list) and reference in image.references:
+            index = image.references.index(reference)
+            was = before[index] if index < len(before) else None
+        field = "references" if reference in image.references else "mask"
+        reasons.append(Reason(field, was, str(reference), Cause.REFERENCE_PENDING))
+    outputs = plan_outputs(resolved, None, previous, facts, ours, mode)
+    reasons += output_reasons(image, outputs, previous)
+    conflict = any(output.kind is ActionKind.CONFLICT for output in outputs)
+    takes = tuple(range(1, image.takes + 1))
+    return Action(
+        image.id,
+        ActionKind.CONFLICT if conflict else ActionKind.GENERATE,
+        tuple(reasons),
+        cost=0.0 if conflict else _cost(resolved, len(takes)),
+        resolved=resolved,
+        spec=spec,
+        missing=() if conflict else takes,
+        source=previous.source if conflict and previous else None,
+        outputs=outputs,
+        previous=previous,
+        entry=previous if conflict else None,
+        pending=pending,
+    )
+
+
+def _kind(outputs: Sequence[OutputPlan], missing: Sequence[int], corrupt: bool) -> ActionKind:
+    kinds = {output.kind for output in outputs}
+    if ActionKind.CONFLICT in kinds:
+        return ActionKind.CONFLICT
+    if missing and not corrupt:
+        return ActionKind.GENERATE
+    ranked = (ActionKind.DERIVE, ActionKind.RESTORE)
+    return next((kind for kind in ranked if kind in kinds), ActionKind.NONE)
+
+
+def _blocked(image: Image, corrupt: bool) -> str:
+    if corrupt:
+        return f"its result in the cache is corrupt; imgbuild reroll '{image.id}' pays for a new one"
+    return "no cache has the bytes that the lock names"
+
+
+def _cost(resolved: Resolved, count: int) -> float | None:
+    if count == 0 or not resolved.sends:
+        return 0.0
+    return None if resolved.price is None else round(resolved.price * count, 6)
+
+
+def _entry(action: Action) -> LockedImage | None:
+    """The lock's entry, if every output's bytes are known before the work."""
+    targets = {output.path: output.target for output in action.outputs if output.target is not None}
+    known = action.source is not None and len(targets) == len(action.outputs)
+    return action.accept(targets) if known else None
+
+
+def _source(result: StoredResult) -> LockedSource:
+    return LockedSource(result.digest, result.format, result.width, result.height)
+
+
+def _share(action: Action, first: dict[tuple[str, int], str]) -> Action:
+    """Equal keys are generated once: the second image only derives from the first one's results."""
+    if action.keys is None or not action.missing or action.kind is not ActionKind.GENERATE:
+        return action
+    claims = [(action.keys.current, take) for take in action.missing]
+    owners = {first.setdefault(claim, action.id) for claim in claims}
+    if action.id in owners:
+        return action
+    return replace(action, kind=ActionKind.DERIVE, shares=min(owners), cost=0.0)
+
+
+def _remove(id: str, entry: LockedImage) -> Action:
+    reason = Reason("id", id, None, Cause.DROPPED)
+    outputs = tuple(OutputPlan(path, ActionKind.REMOVE) for path in sorted(entry.outputs))
+    return Action(id, ActionKind.REMOVE, (reason,), outputs=outputs, previous=entry)

@@ -1,0 +1,72 @@
+"""The door to the manifest: a manifest's path and the files around it to images, or all its errors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from imgbuild.core.image import Image
+
+if TYPE_CHECKING:
+    # Opening this module for its types costs neither the validator nor the template engine.
+    from imgbuild.core.model import Manifest, ProviderConfig
+
+
+class FileProblem(Exception):
+    """A file that cannot be used; the message is the reason, to stand after the path."""
+
+
+class ProjectFiles(Protocol):
+    """The one seam to the disk. Paths are POSIX and relative to the project, the manifest's folder."""
+
+    def read(self, path: str, limit: int) -> bytes:
+        """A file's bytes, at most `limit`. Raises FileProblem."""
+        ...
+
+    def glob(self, pattern: str) -> Sequence[str]:
+        """Files that match, sorted; `**` is any folders. Hidden folders are skipped."""
+        ...
+
+    def problem(self, path: str) -> str | None:
+        """Why a referenced file cannot be used; None when it can."""
+        ...
+
+    def output_problem(self, path: str) -> str | None:
+        """Why a file cannot be written there inside the project; None when it can."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Project:
+    """A manifest without errors, expanded."""
+
+    manifest: Manifest
+    """With the profile's `budget` in place of its own."""
+    manifest_path: str
+    profile: str | None
+    images: tuple[Image, ...]
+    """In the order of declaration; disabled ones are left out."""
+    providers: Mapping[str, ProviderConfig]
+    """As written: `${NAME}` is not filled in."""
+    order: tuple[str, ...]
+    """Ids, referenced images first."""
+    inputs: tuple[str, ...]
+    """Every file that was read, sorted, relative to the project."""
+    globs: tuple[str, ...] = ()
+    """Every pattern that was looked up, sorted: a new match changes the project, too."""
+    warnings: tuple[str, ...] = ()
+    """What is odd without being wrong, in a sentence each."""
+
+
+def load_project(
+    manifest_path: str, files: ProjectFiles, *, profile: str | None = None, display_root: str = ""
+) -> Project:
+    """Read, check and expand a manifest.
+
+    `display_root` is put before file names in positions. Raises ManifestError with every error, and
+    UsageError for a profile that does not exist.
+    """
+    from imgbuild.core.load import Loader
+
+    return Loader(manifest_path, files, profile, display_root).load()

@@ -1,0 +1,131 @@
+"""The generation spec: exactly what decides the picture, its canonical bytes and its keys.
+
+Two keys lead to a result. The *generation key* carries the geometry that was asked of the service; the
+*declared key* carries what the image's author wrote (size, ratio, resolution), so that another gateway
+with other sizes still finds what was paid for.
+
+The encoding is versioned. A later recipe may add members, but every earlier recipe stays in `RECIPES`
+and its keys are still looked up: an upgrade never costs money. Golden tests pin today's bytes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+from imgbuild.core.image import Json, Size
+
+
+@dataclass(frozen=True, slots=True)
+class Geometry:
+    """A shape as asked or as declared: a size, or a ratio and a resolution; unset members stay unset."""
+
+    size: Size | None = None
+    ratio: str | None = None
+    resolution: str | None = None
+
+    def members(self) -> dict[str, Json]:
+        """The set members, by the manifest's field names."""
+        named = {
+            "size": str(self.size) if self.size else None,
+            "ratio": self.ratio,
+            "resolution": self.resolution,
+        }
+        return {name: value for name, value in named.items() if value is not None}
+
+
+@dataclass(frozen=True, slots=True)
+class Spec:
+    """What decides the picture. Nothing about where it goes, what it costs or who makes it."""
+
+    prompt: str
+    asked: Geometry = field(default_factory=Geometry)
+    declared: Geometry = field(default_factory=Geometry)
+    model: str | None = None
+    negative_prompt: str | None = None
+    quality: str | None = None
+    background: str | None = None
+    seed: int | None = None
+    params: Mapping[str, Json] = field(default_factory=dict)
+    references: tuple[str, ...] = ()
+    """Content digests, in order."""
+    mask: str | None = None
+    """Content digest."""
+    engine: str | None = None
+    """A local engine's name and version."""
+
+    def members(self) -> dict[str, Json]:
+        """The set members besides the geometry, by the manifest's field names."""
+        members: dict[str, Json] = {"prompt": self.prompt}
+        optional: dict[str, Json] = {
+            "model": self.model,
+            "negative_prompt": self.negative_prompt,
+            "quality": self.quality,
+            "background": self.background,
+            "seed": self.seed,
+            "mask": self.mask,
+            "engine": self.engine,
+        }
+        members.update({name: value for name, value in optional.items() if value is not None})
+        if self.params:
+            members["params"] = dict(self.params)
+        if self.references:
+            members["references"] = list(self.references)
+        return members
+
+    def record(self) -> dict[str, Json]:
+        """Everything, for the result's record: a later spec is compared with it field by field."""
+        return {**self.members(), "asked": self.asked.members(), "declared": self.declared.members()}
+
+
+def encode(domain: str, version: int, members: Mapping[str, Json]) -> bytes:
+    """Canonical bytes: a header line that names what is encoded, then JSON.
+
+    Sorted, without spaces, ASCII only, no NaN: one to one with the members, since JSON tells true from 1
+    from 1.0 and every member is present exactly when it is set.
+    """
+    text = json.dumps(members, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return f"imgbuild/{domain}/{version}\n{text}".encode()
+
+
+def _generation_1(spec: Spec) -> bytes:
+    return encode("generation", 1, {**spec.members(), "asked": spec.asked.members()})
+
+
+def _declared_1(spec: Spec) -> bytes:
+    return encode("declared", 1, {**spec.members(), "declared": spec.declared.members()})
+
+
+@dataclass(frozen=True, slots=True)
+class KeyRecipe:
+    """One version of the two encodings."""
+
+    generation: Callable[[Spec], bytes]
+    declared: Callable[[Spec], bytes]
+
+
+RECIPES: tuple[KeyRecipe, ...] = (KeyRecipe(_generation_1, _declared_1),)
+"""Newest first. Entries are added, never changed or removed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Keys:
+    """SHA-256 keys of a spec under every recipe, newest first: look-ups try them in this order."""
+
+    generation: tuple[str, ...]
+    declared: tuple[str, ...]
+
+    @property
+    def current(self) -> str:
+        """The generation key under which a new result is recorded."""
+        return self.generation[0]
+
+
+def keys(spec: Spec) -> Keys:
+    """The keys by which a spec's results are found."""
+    return Keys(
+        generation=tuple(hashlib.sha256(recipe.generation(spec)).hexdigest() for recipe in RECIPES),
+        declared=tuple(hashlib.sha256(recipe.declared(spec)).hexdigest() for recipe in RECIPES),
+    )

@@ -1,0 +1,200 @@
+"""Templates: text and values to text, with limits, and errors that know their place in the text."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from jinja2 import (
+    FunctionLoader,
+    Template,
+    TemplateNotFound,
+    TemplateSyntaxError,
+    UndefinedError,
+    meta,
+    nodes,
+)
+
+from imgbuild.core.manifest_fields import is_template, shown
+from imgbuild.core.suggest import did_you_mean
+from imgbuild.core.template_guard import MAX_RENDERED, METER, Meter, MissingName, Sandbox, TooMuch
+
+MAX_CODE = 48 * 1024
+"""Characters inside a template's tags: compiling takes long for more. The text around them is free."""
+_TAG = re.compile(r"\{\{.*?(?:\}\}|\Z)|\{%.*?(?:%\}|\Z)", re.DOTALL)
+_STRING = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"", re.DOTALL)
+_UNFIT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
+
+
+class TemplateFailure(ValueError):
+    """A template that cannot be rendered: what, at which offset of which text."""
+
+    def __init__(
+        self, message: str, offset: int, *, name: str | None = None, hint: str | None = None
+    ) -> None:
+        super().__init__(message)
+        self.message = message
+        self.offset = offset
+        self.name = name
+        """The path of the included file that is meant; None for the text itself."""
+        self.hint = hint
+
+
+@dataclass(frozen=True, slots=True)
+class Compiled:
+    """A text ready to be rendered. `needs` are the names that it reads."""
+
+    text: str
+    template: Template | None
+    needs: frozenset[str]
+    needs_all: bool
+    """It includes a file whose name is not known before it is rendered."""
+
+
+class Templates:
+    """Compiles each text once. `read` gives the text of an included file, or None."""
+
+    def __init__(self, read: Callable[[str], str | None]) -> None:
+        self._read = read
+        self._sandbox = Sandbox(FunctionLoader(read))
+        self._compiled: dict[str, Compiled] = {}
+
+    def compile(self, text: str) -> Compiled:
+        """Parse a text. Raises TemplateFailure."""
+        found = self._compiled.get(text)
+        if found is None:
+            found = self._compiled[text] = self._compile(text)
+        return found
+
+    def _compile(self, text: str) -> Compiled:
+        if len(text) > MAX_RENDERED:
+            raise TemplateFailure(f"the text is longer than {MAX_RENDERED:,} characters", 0)
+        if not is_template(text):
+            return Compiled(text, None, frozenset(), False)
+        if len(text) > MAX_CODE and sum(len(tag[0]) for tag in _TAG.finditer(text)) > MAX_CODE:
+            raise TemplateFailure(f"the template has more than {MAX_CODE:,} characters of code", 0)
+        try:
+            tree = self._sandbox.parse(text)
+            needs, needs_all = self._needs(tree, set())
+            return Compiled(text, self._sandbox.from_string(tree), frozenset(needs), needs_all)
+        except TemplateSyntaxError as error:
+            raise _syntax_failure(error, text) from None
+        except (RecursionError, MemoryError, SyntaxError):
+            raise TemplateFailure("the template is nested too deeply", 0) from None
+        except (ValueError, OverflowError, TypeError, AssertionError) as error:
+            raise TemplateFailure(f"the template cannot be read: {shown(str(error))}", 0) from None
+
+    def _needs(self, tree: nodes.Template, seen: set[str]) -> tuple[set[str], bool]:
+        """The names that a template and the files that it includes read."""
+        needs = meta.find_undeclared_variables(tree)
+        needs_all = False
+        for name in meta.find_referenced_templates(tree):
+            if name is None:
+                needs_all = True
+            elif name not in seen:
+                seen.add(name)
+                text = self._read(name)
+                try:
+                    inner, all_ = self._needs(self._sandbox.parse(text or ""), seen)
+                # Reported with its place when the file is rendered.
+                except (TemplateSyntaxError, ValueError, RecursionError):
+                    continue
+                needs |= inner
+                needs_all |= all_
+        return needs, needs_all
+
+    def render(self, compiled: Compiled, values: Mapping[str, Any], known: Iterable[str] = ()) -> str:
+        """The text with its values. `known` are more names for "did you mean". Raises TemplateFailure."""
+        template = compiled.template
+        if template is None:
+            return compiled.text
+        parts: list[str] = []
+        size = 0
+        try:
+            context = template.new_context({**values, METER: Meter()})
+            for part in template.root_render_func(context):
+                size += len(part)
+                if size > MAX_RENDERED:
+                    raise TooMuch(f"the rendered text is longer than {MAX_RENDERED:,} characters")
+                parts.append(part)
+        # Untrusted code runs here; whatever it raises is its own error.
+        except Exception as error:
+            raise self._failure(error, template, [*values, *known]) from None
+        text = "".join(parts)
+        if not text.isascii() or not text.isprintable():
+            unfit = _UNFIT.search(text)
+            if unfit:
+                raise TemplateFailure(f"the rendered text holds the character {unfit[0]!a}", 0)
+        return text
+
+    def _failure(self, error: Exception, template: Template, names: Iterable[str]) -> TemplateFailure:
+        offset, name = _place(error, template)
+        if isinstance(error, TemplateSyntaxError):
+            return _syntax_failure(error, "", name=error.name)
+        if isinstance(error, TemplateNotFound):
+            return TemplateFailure(
+                f'there is no file "{shown(str(error.name))}" to include', offset, name=name
+            )
+        if isinstance(error, MissingName) and error.name is not None:
+            where = _name_offset(self._text(template, name), offset, error.name)
+            owner = error.owner
+            known = names if owner is None else owner if isinstance(owner, Mapping) else ()
+            members = sorted({shown(str(name)) for name in known})
+            hint = did_you_mean(error.name, members)
+            if hint is None and members:
+                hint = f"known here: {', '.join(members[:20])}"
+            what = "is undefined" if owner is None else "is no member of this value"
+            return TemplateFailure(f'"{shown(error.name)}" {what}', where, name=name, hint=hint)
+        if isinstance(error, RecursionError | MemoryError):
+            return TemplateFailure("the template is nested too deeply", offset, name=name)
+        if isinstance(error, UndefinedError | TooMuch):
+            return TemplateFailure(shown(str(error)), offset, name=name)
+        return TemplateFailure(f"the template fails: {shown(str(error))}", offset, name=name)
+
+    def _text(self, template: Template, name: str | None) -> str:
+        if name is not None:
+            return self._read(name) or ""
+        return next((c.text for c in self._compiled.values() if c.template is template), "")
+
+
+def _syntax_failure(error: TemplateSyntaxError, text: str, name: str | None = None) -> TemplateFailure:
+    offset = error.lineno
+    # The last token is where a text that ends too early is noticed.
+    if text and offset >= len(text):
+        offset = len(text) - 1
+    message = (error.message or "syntax error").rstrip(".")
+    return TemplateFailure(f"template: {shown_message(message)}", offset, name=name)
+
+
+def shown_message(message: str) -> str:
+    """A message of the engine's, on one line."""
+    return " ".join(message.split())[:200]
+
+
+def _place(error: Exception, template: Template) -> tuple[int, str | None]:
+    """The offset and the file of the innermost template in a traceback."""
+    offset, name = 0, None
+    traceback = error.__traceback__
+    while traceback is not None:
+        inner = traceback.tb_frame.f_globals.get("__jinja_template__")
+        if isinstance(inner, Template):
+            offset = inner.get_corresponding_lineno(traceback.tb_lineno)
+            name = None if inner is template else inner.name
+        traceback = traceback.tb_next
+    return offset, name
+
+
+def _name_offset(text: str, offset: int, name: str) -> int:
+    """Where `name` stands at or behind `offset`, inside a tag and outside of a string."""
+    word = re.compile(rf"(?<!\w){re.escape(name)}(?!\w)")
+    for tag in _TAG.finditer(text):
+        if tag.end() <= offset:
+            continue
+        code = _STRING.sub(lambda m: " " * len(m[0]), tag[0])
+        # A call stands at its bracket, behind the name.
+        found = word.search(code, max(0, offset - tag.start())) or word.search(code)
+        if found:
+            return tag.start() + found.start()
+    return offset

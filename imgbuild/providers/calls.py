@@ -1,0 +1,30 @@
+"""A request as a dialect words it, before any HTTP library sees it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from imgbuild.core.image import Json
+
+
+@dataclass(frozen=True, slots=True)
+class FilePart:
+    """A file to upload under a form field. `name` is what the service sees, never a local path."""
+
+    field: str
+    path: Path
+    name: str
+    media_type: str
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One request: JSON, or a multipart form as soon as there are files."""
+
+    method: str
+    path: str
+    """Begins with "/" and is put behind the base address, its own path included."""
+    body: Mapping[str, Json] | None = None
+    files: tuple[FilePart, ...] = ()

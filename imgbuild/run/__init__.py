@@ -1,0 +1,1 @@
+"""The shell: reads the disk, plans, executes, writes outputs and the lock."""

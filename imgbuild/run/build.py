@@ -1,0 +1,198 @@
+"""The build: plan, ask, generate what is missing, write outputs, record what was accepted."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from imgbuild.core.action import Action, Mode, Plan
+from imgbuild.core.errors import BudgetError, LockedError
+from imgbuild.core.events import ActionKind, Cause, Emit, SummaryEvent, WarningEvent
+from imgbuild.run.connections import Connections
+from imgbuild.run.execute import Executor
+from imgbuild.run.fetch import References
+from imgbuild.run.generate import Generator
+from imgbuild.run.lock_writer import LockWriter
+from imgbuild.run.outputs import Outputs
+from imgbuild.run.planning import plan_workspace
+from imgbuild.run.purse import Purse
+from imgbuild.run.workspace import Workspace
+from imgbuild.store.workdir import DroppedOutput, Workdir
+
+Confirm = Callable[[str], bool]
+
+
+@dataclass(frozen=True, slots=True)
+class BuildOptions:
+    """What the command line says about one build."""
+
+    targets: tuple[str, ...] = ()
+    locked: bool = False
+    offline: bool = False
+    overwrite: bool = False
+    yes: bool = False
+    max_cost: float | None = None
+    jobs: int | None = None
+    fail_fast: bool = False
+    retry_ambiguous: bool = False
+
+
+def run_build(workspace: Workspace, options: BuildOptions, emit: Emit, confirm: Confirm | None) -> int:
+    """Build; the last event is the summary. Returns the exit code: 0, 1 (something failed) or 4 (budget).
+
+    `confirm` asks the user a question; None when there is nobody to ask.
+
+    Raises:
+        LockedError: `locked`, and the manifest has moved on.
+        UsageError: a target means nothing; a provider lacks a variable or the user's trust.
+        BudgetError: a confirmation was refused, or nobody could be asked.
+    """
+    began = time.monotonic()
+    plan = plan_workspace(workspace, options.targets, locked=options.locked, overwrite=options.overwrite)
+    if options.locked:
+        require_locked(plan)
+    connections = Connections(
+        workspace.project,
+        workspace.invocation.root,
+        workspace.invocation.environ,
+        workspace.cache.blobs.scratch,
+    )
+    busy = [action for action in plan.actions if action.kind is not ActionKind.NONE]
+    for action in busy:
+        emit(action.event())
+    if not options.offline:
+        _check_providers(busy, connections)
+    purse = _purse(workspace, plan, options)
+    _ask(workspace, plan, options, emit, confirm)
+    summary = asyncio.run(_execute(workspace, plan, options, emit, connections, purse))
+    _remember_dropped(workspace, plan)
+    for warning in workspace.cache.warnings():
+        emit(WarningEvent(warning))
+    emit(replace(summary, seconds=round(time.monotonic() - began, 3)))
+    if purse.stopped:
+        return BudgetError.exit_code
+    return 1 if summary.failed or summary.conflicts else 0
+
+
+def require_locked(plan: Plan) -> None:
+    """Hold a plan that was made in locked mode against the lock.
+
+    Raises:
+        LockedError: what differs, image by image.
+    """
+    moved = frozenset({Cause.CHANGED, Cause.NEW, Cause.UNLOCKED, Cause.OUTPUT_MOVED, Cause.DROPPED})
+    lines: list[str] = []
+    ids: list[str] = []
+    for action in plan.actions:
+        fields = [reason.field for reason in action.reasons if reason.cause in moved]
+        differs = action.kind in (ActionKind.GENERATE, ActionKind.REMOVE) or action.entry != action.previous
+        if not fields and (action.blocked or not differs):
+            continue
+        ids.append(action.id)
+        if action.kind is ActionKind.REMOVE:
+            lines.append(f"{action.id}: in the lock, not in the manifest")
+        elif action.previous is None:
+            lines.append(f"{action.id}: in the manifest, not in the lock")
+        else:
+            lines.append(f"{action.id}: {', '.join(dict.fromkeys(fields)) or 'its outputs'} changed")
+    if lines:
+        raise LockedError(
+            "the manifest and the lock disagree\n" + "\n".join(f"  {line}" for line in lines),
+            ids=ids,
+            remedy="run imgbuild build where generating is allowed, and commit the lock",
+        )
+
+
+def _check_providers(busy: list[Action], connections: Connections) -> None:
+    """Variables, addresses and trust, before anything is sent to anybody."""
+    names = {a.resolved.image.provider for a in busy if a.resolved and a.resolved.sends and a.missing}
+    for name in sorted(names):
+        connections.settings(name)
+
+
+def _purse(workspace: Workspace, plan: Plan, options: BuildOptions) -> Purse:
+    budget = workspace.project.manifest.budget
+    declared = budget.max_cost if budget else None
+    most = declared if options.max_cost is None else options.max_cost
+    return Purse(most, plan.summary().unit)
+
+
+def _ask(
+    workspace: Workspace, plan: Plan, options: BuildOptions, emit: Emit, confirm: Confirm | None
+) -> None:
+    """What it will cost, to whoever has to agree."""
+    summary = plan.summary()
+    unknown = [a.id for a in plan.actions if a.cost is None]
+    if unknown:
+        emit(WarningEvent(f"the price of {len(unknown)} images is not known and counts as 0"))
+    budget = workspace.project.manifest.budget
+    above = budget.confirm_above if budget else None
+    if above is None or summary.cost <= above or options.yes:
+        return
+    amount = f"about {summary.cost:g} {summary.unit} for {summary.generated} images"
+    if confirm is None:
+        raise BudgetError(f"{amount}: more than confirm_above ({above:g})", remedy="add --yes to agree")
+    if not confirm(f"This costs {amount}. Generate?"):
+        raise BudgetError(f"not confirmed: {amount}")
+
+
+async def _execute(
+    workspace: Workspace,
+    plan: Plan,
+    options: BuildOptions,
+    emit: Emit,
+    connections: Connections,
+    purse: Purse,
+) -> SummaryEvent:
+    invocation = workspace.invocation
+    generator = Generator(
+        invocation.root,
+        workspace.cache,
+        connections,
+        purse,
+        emit,
+        jobs=options.jobs,
+        offline=options.offline,
+        placeholder=invocation.placeholder,
+    )
+    lock = LockWriter(workspace.lock_path, enabled=not (options.locked or invocation.placeholder))
+    executor = Executor(
+        workspace,
+        generator,
+        References(workspace.cache, connections, offline=options.offline),
+        Outputs(invocation.root, workspace.cache, locked=options.locked),
+        lock,
+        Mode(locked=options.locked, overwrite=options.overwrite),
+        emit,
+        fail_fast=options.fail_fast,
+    )
+    try:
+        summary = await executor.run(plan)
+    finally:
+        lock.flush()
+        await connections.aclose()
+    return replace(
+        summary,
+        submitted=generator.submitted,
+        cost=round(purse.spent, 6),
+        unit=plan.summary().unit,
+    )
+
+
+def _remember_dropped(workspace: Workspace, plan: Plan) -> None:
+    """Outputs that nothing names any more: `clean --stale` offers to remove them."""
+    if workspace.invocation.placeholder:
+        return
+    named = {output.path for action in plan.actions if action.resolved for output in action.outputs}
+    named |= {image.output for image in workspace.project.images}
+    dropped = [
+        DroppedOutput(path, output.digest, action.id)
+        for action in plan.actions
+        if action.previous and action.kind is not ActionKind.CONFLICT
+        for path, output in action.previous.outputs.items()
+        if path not in named
+    ]
+    if dropped:
+        Workdir(workspace.invocation.root).remember_dropped(dropped)

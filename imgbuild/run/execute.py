@@ -1,0 +1,181 @@
+"""Executing a plan: each image when what it refers to is there, failures kept to their own image."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections import Counter
+from collections.abc import Mapping
+
+from imgbuild.core.action import Action, Mode, Plan
+from imgbuild.core.errors import BudgetError, ImgbuildError, ProviderFailure, StorageError
+from imgbuild.core.events import (
+    ActionKind,
+    Emit,
+    Failure,
+    ImageEvent,
+    JobEvent,
+    JobState,
+    Status,
+    SummaryEvent,
+)
+from imgbuild.core.image import ImageReference, UrlReference
+from imgbuild.core.lock import LockedSource
+from imgbuild.core.plan import plan_image
+from imgbuild.run.facts import DiskFacts
+from imgbuild.run.fetch import References
+from imgbuild.run.generate import Generator
+from imgbuild.run.lock_writer import LockWriter
+from imgbuild.run.outputs import Outputs, RetouchedError
+from imgbuild.run.workspace import Workspace
+
+_STATUS: Mapping[ActionKind, Status] = {
+    ActionKind.NONE: Status.UNCHANGED,
+    ActionKind.RESTORE: Status.RESTORED,
+    ActionKind.DERIVE: Status.DERIVED,
+    ActionKind.GENERATE: Status.GENERATED,
+    ActionKind.CONFLICT: Status.CONFLICT,
+}
+
+
+class Executor:
+    """Runs the actions of one plan."""
+
+    def __init__(
+        self,
+        workspace: Workspace,
+        generator: Generator,
+        references: References,
+        outputs: Outputs,
+        lock: LockWriter,
+        mode: Mode,
+        emit: Emit,
+        *,
+        fail_fast: bool,
+    ) -> None:
+        self._workspace = workspace
+        self._generator = generator
+        self._references = references
+        self._outputs = outputs
+        self._lock = lock
+        self._mode = mode
+        self._emit = emit
+        self._fail_fast = fail_fast
+        self._failed = False
+        self._counts: Counter[Status] = Counter()
+        self._masters: dict[str, str | None] = {}
+        self._done: dict[str, asyncio.Event] = {}
+        self._derivations = asyncio.Semaphore(os.cpu_count() or 2)
+        self._ours = workspace.lock.output_digests()
+
+    async def run(self, plan: Plan) -> SummaryEvent:
+        """Carry the plan out; returns how many images ended how."""
+        busy: list[Action] = []
+        for action in plan.actions:
+            if action.kind is ActionKind.REMOVE:
+                self._lock.drop(action.id)
+                continue
+            self._masters[action.id] = action.source.digest if action.source else None
+            self._done[action.id] = asyncio.Event()
+            if action.settled:
+                self._finish(action, Status.UNCHANGED)
+            else:
+                busy.append(action)
+        async with asyncio.TaskGroup() as images:
+            for action in busy:
+                images.create_task(self._image(action))
+        return SummaryEvent(
+            generated=self._counts[Status.GENERATED],
+            derived=self._counts[Status.DERIVED],
+            restored=self._counts[Status.RESTORED],
+            unchanged=self._counts[Status.UNCHANGED],
+            conflicts=self._counts[Status.CONFLICT],
+            failed=self._counts[Status.FAILED],
+        )
+
+    async def _image(self, action: Action) -> None:
+        try:
+            status = await self._carry_out(action)
+            self._finish(action, status)
+        except ImgbuildError as error:
+            self._failed = True
+            kind = error.kind.value if isinstance(error, ProviderFailure) else _kind(error)
+            status = Status.CONFLICT if isinstance(error, RetouchedError) else Status.FAILED
+            self._finish(action, status, Failure(kind, _words(error)))
+
+    async def _carry_out(self, action: Action) -> Status:
+        if action.kind is ActionKind.CONFLICT:
+            return Status.CONFLICT
+        if action.pending:
+            action = await self._with_references(action)
+        if action.blocked:
+            raise StorageError(f"{action.id}: {action.blocked}")
+        generated = action.kind is ActionKind.GENERATE
+        failure: ImgbuildError | None = None
+        if action.missing:
+            if self._fail_fast and self._failed:
+                raise ImgbuildError("not started: another image failed, and --fail-fast was given")
+            try:
+                await self._generator.obtain(action)
+            except ImgbuildError as error:
+                failure = error
+            action = self._again(action)
+        if action.kind is ActionKind.CONFLICT:
+            return Status.CONFLICT
+        if action.source is None:
+            raise failure or ImgbuildError(f"{action.shares or action.id} gave no result")
+        self._masters[action.id] = action.source.digest
+        did = await self._write(action, action.source)
+        if failure is not None:
+            raise failure
+        return Status.GENERATED if generated else _STATUS[did]
+
+    async def _with_references(self, action: Action) -> Action:
+        """Wait for what an image refers to, then plan it again with the bytes."""
+        for reference in action.pending:
+            if isinstance(reference, ImageReference):
+                await self._done[reference.id].wait()
+                if self._masters.get(reference.id) is None:
+                    raise ImgbuildError(f"its reference {reference} could not be had")
+            elif isinstance(reference, UrlReference):
+                provider = action.resolved.image.provider if action.resolved else ""
+                await self._references.pin(reference.url, provider)
+        return self._again(action)
+
+    def _again(self, action: Action) -> Action:
+        if action.resolved is None:
+            raise TypeError(f"{action.id} is not an image")
+        facts = DiskFacts(self._workspace.invocation.root, self._workspace.cache)
+        return plan_image(action.resolved, action.previous, facts, self._masters, self._ours, self._mode)
+
+    async def _write(self, action: Action, source: LockedSource) -> ActionKind:
+        written = {}
+        kinds = {ActionKind.NONE}
+        for output in action.outputs:
+            async with self._derivations:
+                if output.kind is ActionKind.DERIVE and action.resolved is not None:
+                    self._emit(JobEvent(action.id, JobState.DERIVING, action.resolved.image.provider))
+                written[output.path], kind = await asyncio.to_thread(self._outputs.bring, output, source)
+                kinds.add(kind)
+        entry = action.accept(written)
+        if entry is not None and entry != action.previous:
+            self._lock.accept(action.id, entry)
+        ranked = (ActionKind.DERIVE, ActionKind.RESTORE, ActionKind.NONE)
+        return next(kind for kind in ranked if kind in kinds)
+
+    def _finish(self, action: Action, status: Status, failure: Failure | None = None) -> None:
+        self._counts[status] += 1
+        self._done[action.id].set()
+        cost = action.cost if status is Status.GENERATED else None
+        paths = tuple(output.path for output in action.outputs)
+        self._emit(ImageEvent(action.id, status, paths, failure, cost))
+
+
+def _kind(error: ImgbuildError) -> str:
+    if isinstance(error, BudgetError):
+        return "budget"
+    return "storage" if isinstance(error, StorageError) else "failed"
+
+
+def _words(error: ImgbuildError) -> str:
+    return f"{error.message} ({error.remedy})" if error.remedy else error.message

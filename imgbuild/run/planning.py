@@ -1,0 +1,27 @@
+"""From a workspace to a plan: the same code for `plan`, `build` and `explain`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from imgbuild.core.action import Mode, Plan
+from imgbuild.core.plan import make_plan
+from imgbuild.core.targets import select, with_references
+from imgbuild.run.facts import DiskFacts
+from imgbuild.run.workspace import Workspace
+
+
+def plan_workspace(
+    workspace: Workspace, targets: Sequence[str] = (), *, locked: bool = False, overwrite: bool = False
+) -> Plan:
+    """What a build of these targets would do. Reads the disk and the cache, changes nothing.
+
+    Raises:
+        UsageError: a target that means no image.
+    """
+    images = workspace.project.images
+    chosen = {image.id for image in with_references(select(targets, images), images)}
+    resolved = [one for one in workspace.resolved if one.image.id in chosen]
+    facts = DiskFacts(workspace.invocation.root, workspace.cache)
+    mode = Mode(locked=locked, overwrite=overwrite)
+    return make_plan(resolved, workspace.project.order, workspace.lock, facts, mode, whole=not targets)

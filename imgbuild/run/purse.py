@@ -1,0 +1,37 @@
+"""What a build may spend. Asked before every submission, with what is in flight counted in."""
+
+from __future__ import annotations
+
+from imgbuild.core.errors import BudgetError
+
+
+class Purse:
+    """Money of one build, in the pricing unit. An unknown price counts as nothing."""
+
+    def __init__(self, most: float | None, unit: str) -> None:
+        self._most = most
+        self._unit = unit
+        self.spent = 0.0
+        """What was submitted, estimated."""
+        self.stopped = False
+        """Something was not submitted for want of budget."""
+
+    def take(self, cost: float | None) -> None:
+        """Set an amount aside, or refuse: nothing has been sent yet.
+
+        Raises:
+            BudgetError: it would be more than the limit.
+        """
+        cost = cost or 0.0
+        if self._most is not None and self.spent + cost > self._most + 1e-9:
+            self.stopped = True
+            raise BudgetError(
+                f"not submitted: {self.spent:g} {self._unit} are spent or in flight, "
+                f"and {cost:g} more would pass the limit of {self._most:g}",
+                remedy="raise --max-cost or budget.max_cost",
+            )
+        self.spent += cost
+
+    def give_back(self, cost: float | None) -> None:
+        """The service certainly charged nothing for it."""
+        self.spent -= cost or 0.0

@@ -1,0 +1,94 @@
+"""Every image against its provider's capabilities, before anything else is thought about."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from imgbuild.core.capabilities import Capabilities, UnknownModel
+from imgbuild.core.cost import PerImage, estimate
+from imgbuild.core.errors import Diagnostic
+from imgbuild.core.geometry import Problem
+from imgbuild.core.image import Image
+from imgbuild.core.project import Project
+from imgbuild.core.resolve import Resolved, resolve, unknown_model
+from imgbuild.core.suggest import did_you_mean
+from imgbuild.providers.base import ProviderType
+from imgbuild.providers.registry import known_types, provider_type
+
+PLACEHOLDER = "placeholder"
+
+
+def resolve_images(project: Project, *, placeholder: bool) -> tuple[tuple[Resolved, ...], list[Diagnostic]]:
+    """What to ask for, for every image; and every reason why something cannot be asked."""
+    types, diagnostics = provider_types(project)
+    capabilities: dict[tuple[str, str | None], Capabilities | UnknownModel] = {}
+    resolved: list[Resolved] = []
+    for image in project.images:
+        provider = PLACEHOLDER if placeholder else image.provider
+        kind = types.get(provider)
+        if kind is None:
+            continue
+        key = (provider, image.model)
+        if key not in capabilities:
+            capabilities[key] = kind.capabilities(image.model)
+        one = _resolve(image, kind, capabilities[key], *_pricing(project, provider))
+        if isinstance(one, Resolved):
+            resolved.append(one)
+        else:
+            diagnostics += [_diagnostic(image, problem) for problem in one]
+    return tuple(resolved), list(dict.fromkeys(diagnostics))
+
+
+def provider_types(project: Project) -> tuple[Mapping[str, ProviderType], list[Diagnostic]]:
+    """The types behind the providers' names, and what is wrong with them."""
+    types: dict[str, ProviderType] = {}
+    diagnostics: list[Diagnostic] = []
+    for name, config in {**project.providers, PLACEHOLDER: None}.items():
+        type_name = config.type if config else PLACEHOLDER
+        kind = provider_type(type_name)
+        if kind is not None:
+            types.setdefault(name, kind)
+            continue
+        near = did_you_mean(type_name, known_types())
+        hint = f'did you mean "{near}"? ' if near else ""
+        message = f'there is no provider type "{type_name}"'
+        hint = f"{hint}known: {', '.join(known_types())}"
+        diagnostics.append(Diagnostic(message, hint=hint))
+    return types, diagnostics
+
+
+def _resolve(
+    image: Image,
+    kind: ProviderType,
+    capabilities: Capabilities | UnknownModel,
+    per_image: PerImage | None,
+    unit: str | None,
+) -> Resolved | list[Problem]:
+    if isinstance(capabilities, UnknownModel):
+        return [unknown_model(image, capabilities, kind.name)]
+    ask = resolve(image, capabilities, per_image)
+    if isinstance(ask, list):
+        return ask
+    price = estimate(per_image, capabilities, quality=image.quality, tier=ask.tier, size=ask.asked.size)
+    return Resolved(
+        image,
+        kind.name,
+        ask,
+        price=price,
+        unit=unit or next((price.unit for price in capabilities.prices), "USD"),
+        engine=kind.engine,
+        captioned=kind.name == PLACEHOLDER,
+        sends=not kind.local,
+        max_n=capabilities.max_n,
+    )
+
+
+def _pricing(project: Project, provider: str) -> tuple[PerImage | None, str | None]:
+    config = project.providers.get(provider)
+    pricing = config.pricing if config else None
+    return (pricing.per_image, pricing.unit) if pricing else (None, None)
+
+
+def _diagnostic(image: Image, problem: Problem) -> Diagnostic:
+    place = image.origin.place(problem.field)
+    return Diagnostic(problem.message, place.position, place.source_line, place.chain, problem.hint)

@@ -1,0 +1,89 @@
+"""Which addresses a user's keys may be sent to: the user's word, bound to a name and an origin."""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import platformdirs
+
+from imgbuild.core.errors import UsageError
+from imgbuild.store.fsio import make_folder, write_atomic
+
+_PORTS = {"http": 80, "https": 443}
+
+
+def origin_of(url: str) -> str:
+    """Scheme, host and port of an address, normalised.
+
+    Raises:
+        UsageError: no http(s) address.
+    """
+    try:
+        parts = urlsplit(url)
+        port = parts.port
+    except ValueError:
+        raise UsageError(f'"{url}" is not an address') from None
+    if parts.scheme not in _PORTS or not parts.hostname:
+        raise UsageError(f'"{url}" is not an http or https address')
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    default = port is None or port == _PORTS[parts.scheme]
+    return f"{parts.scheme}://{host}" if default else f"{parts.scheme}://{host}:{port}"
+
+
+def is_loopback(url: str) -> bool:
+    """Whether an address is this machine's own, by a literal address or the name localhost."""
+    host = urlsplit(url).hostname or ""
+    if host == "localhost":
+        return True
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False
+
+
+def is_trusted(name: str, url: str, default_url: str | None, environ: Mapping[str, str]) -> bool:
+    """Whether provider `name`'s key may go to `url`: its type's own origin, loopback, or the user's word.
+
+    `environ` is the process's own: a `.env` beside a stranger's manifest must not vouch for it.
+    """
+    origin = origin_of(url)
+    if is_loopback(url) or (default_url is not None and origin == origin_of(default_url)):
+        return True
+    named = (word.strip() for word in environ.get("IMGBUILD_TRUSTED_ORIGINS", "").split(","))
+    if any(origin_of(word) == origin for word in named if word):
+        return True
+    return [name, origin] in _read()
+
+
+def trust(name: str, url: str) -> str:
+    """Remember the user's word for a provider's name and origin; returns the origin."""
+    origin = origin_of(url)
+    known = _read()
+    if [name, origin] not in known:
+        path = _path()
+        make_folder(path.parent, 0o700)
+        text = json.dumps({"trusted": sorted([*known, [name, origin]])}, indent=2) + "\n"
+        write_atomic(path, text.encode())
+    return origin
+
+
+def _path() -> Path:
+    return platformdirs.user_config_path("imgbuild") / "trust.json"
+
+
+def _read() -> list[list[str]]:
+    path = _path()
+    try:
+        data = json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return []
+    except (OSError, ValueError):
+        raise UsageError(f"{path} cannot be read", remedy="delete it and trust the addresses again") from None
+    entries = data.get("trusted") if isinstance(data, dict) else None
+    if not isinstance(entries, list):
+        raise UsageError(f"{path} cannot be read", remedy="delete it and trust the addresses again")
+    return [entry for entry in entries if isinstance(entry, list) and len(entry) == 2]

@@ -1,0 +1,115 @@
+"""An opened project: the manifest loaded and resolved, the lock read, the cache at hand."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from imgbuild.core.errors import ManifestError
+from imgbuild.core.lock import Lock, lock_name, parse_lock
+from imgbuild.core.project import Project, load_project
+from imgbuild.core.resolve import Resolved
+from imgbuild.run.files import DiskFiles
+from imgbuild.run.resolution import resolve_images
+from imgbuild.store.cache import Cache, default_cache_dir, open_cache
+from imgbuild.store.lockfile import read_text
+
+
+@dataclass(frozen=True, slots=True)
+class Invocation:
+    """Where imgbuild was called, and how."""
+
+    root: Path
+    """The manifest's folder."""
+    manifest: str = "imgbuild.yaml"
+    profile: str | None = None
+    placeholder: bool = False
+    """Every image is a placeholder card, and no lock is written."""
+    environ: Mapping[str, str] = field(default_factory=lambda: dict(os.environ), repr=False)
+    display_root: str = ""
+    """Prefix for file names in messages: the root, relative to the current directory."""
+
+    @property
+    def lock_path(self) -> Path:
+        """The profile's lock."""
+        return self.root / lock_name(self.profile)
+
+    def shown(self, name: str) -> str:
+        """A file of the project as messages name it."""
+        return f"{self.display_root.rstrip('/')}/{name}" if self.display_root else name
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A manifest without an error: its images, each with what its provider is asked for."""
+
+    invocation: Invocation
+    project: Project
+    resolved: tuple[Resolved, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Workspace:
+    """Everything that planning and building work on."""
+
+    invocation: Invocation
+    project: Project
+    resolved: tuple[Resolved, ...]
+    lock: Lock
+    lock_path: Path
+    cache: Cache
+
+
+def load(invocation: Invocation) -> Loaded:
+    """Read and check the manifest, and what its providers can do; nothing else is opened.
+
+    Raises:
+        ManifestError: with every error that was found.
+    """
+    files = DiskFiles(invocation.root)
+    project = load_project(
+        invocation.manifest, files, profile=invocation.profile, display_root=invocation.display_root
+    )
+    resolved, diagnostics = resolve_images(project, placeholder=invocation.placeholder)
+    if diagnostics:
+        raise ManifestError(diagnostics)
+    return Loaded(invocation, project, resolved)
+
+
+def open_workspace(invocation: Invocation) -> Workspace:
+    """Load the manifest, read the lock, find the cache.
+
+    Raises:
+        ManifestError: with every error that was found.
+        LockfileError: a lock that cannot be read.
+        StorageError: the cache cannot be used.
+    """
+    loaded = load(invocation)
+    return Workspace(
+        invocation,
+        loaded.project,
+        loaded.resolved,
+        read_lock(invocation),
+        invocation.lock_path,
+        open_cache(cache_dir(invocation, loaded.project)),
+    )
+
+
+def read_lock(invocation: Invocation) -> Lock:
+    """The lock, empty if there is none yet.
+
+    Raises:
+        LockfileError: it is there and cannot be read.
+    """
+    text = read_text(invocation.lock_path)
+    return Lock() if text is None else parse_lock(text, invocation.shown(invocation.lock_path.name))
+
+
+def cache_dir(invocation: Invocation, project: Project | None) -> Path:
+    """The cache's folder: the environment's word, then the manifest's, then the user's own."""
+    configured = project.manifest.cache.dir if project and project.manifest.cache else None
+    if configured and not invocation.environ.get("IMGBUILD_CACHE_DIR"):
+        return (invocation.root / Path(configured).expanduser()).resolve()
+    return default_cache_dir(invocation.environ)

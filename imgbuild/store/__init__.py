@@ -1,0 +1,1 @@
+"""Disk: content-addressed blobs, result records, locks and atomic writes."""

@@ -1,0 +1,223 @@
+"""The cache: blobs, sidecars and records, written in the order that survives a power cut."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from imgbuild.core.errors import StorageError
+from imgbuild.core.results import StoredOutput, StoredResult
+from imgbuild.store.blobs import Blob, Blobs, MissingBlob
+from imgbuild.store.encoding import Kept, Pin
+from imgbuild.store.guard import exclusive, shared
+from imgbuild.store.sidecars import write_sidecar
+
+if TYPE_CHECKING:
+    from imgbuild.store.check import VerifyReport
+    from imgbuild.store.collect import GcReport
+    from imgbuild.store.records import Records
+
+
+@dataclass(frozen=True, slots=True)
+class CacheStats:
+    """Numbers of things in a cache, and their sizes in bytes."""
+
+    blobs: int
+    bytes: int
+    results: int
+    outputs: int
+    pins: int
+    quarantined: int
+    quarantined_bytes: int
+
+
+class Cache:
+    """One cache folder. Opening it touches nothing; threads and processes may share it.
+
+    What was paid for is kept in the order blob, sidecar, record, each durable before the next: a record
+    never names an absent blob, and a lost record can be rebuilt. Every method may raise StorageError.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.blobs = Blobs(root)
+        self._opening = threading.Lock()
+        self._records: Records | None = None
+
+    @property
+    def records(self) -> Records:
+        """The records; their database is imported and opened only when one is asked for."""
+        if self._records is None:
+            with self._opening:
+                if self._records is None:
+                    from imgbuild.store.records import Records
+
+                    self._records = Records(self.root)
+        return self._records
+
+    def warnings(self) -> tuple[str, ...]:
+        """What had to be repaired on the way, for people. Each is given once."""
+        return () if self._records is None else self._records.warnings()
+
+    def keep_result(self, file: Path, make: Callable[[Blob], StoredResult]) -> StoredResult:
+        """Take over a file that was paid for. `make` says what it is, given its digest and size.
+
+        When it returns, nothing but the loss of the disk can lose the result.
+        """
+        with self._in_use():
+            result = make(self.blobs.add_file(file))
+            self._record((result,))
+        return result
+
+    def note_result(self, result: StoredResult) -> None:
+        """Record a result whose blob is here already, e.g. under one more declared key.
+
+        Raises MissingBlob.
+        """
+        with self._in_use():
+            self._require(result.digest)
+            self._record((result,))
+
+    def keep_output(self, file: Path, make: Callable[[Blob], StoredOutput]) -> StoredOutput:
+        """Take over a derived file."""
+        return self.keep_outputs(((file, make),))[0]
+
+    def keep_outputs(
+        self, files: Iterable[tuple[Path, Callable[[Blob], StoredOutput]]]
+    ) -> tuple[StoredOutput, ...]:
+        """Take over many derived files, recorded in one transaction."""
+        with self._in_use():
+            outputs = tuple(make(self.blobs.add_file(file)) for file, make in files)
+            self._record(outputs)
+        return outputs
+
+    def keep_pin(self, url: str, file: Path) -> Blob:
+        """Take over what a reference URL gave, and remember that it did."""
+        with self._in_use():
+            blob = self.blobs.add_file(file)
+            self._record((Pin(url, blob.digest),))
+        return blob
+
+    def stats(self) -> CacheStats:
+        """Count everything."""
+        entries = tuple(self.blobs.entries())
+        quarantined = tuple(self.blobs.quarantined())
+        return CacheStats(
+            blobs=len(entries),
+            bytes=sum(entry.bytes for entry in entries),
+            results=len(self.records.all_results()),
+            outputs=len(self.records.all_outputs()),
+            pins=len(self.records.all_pins()),
+            quarantined=len(quarantined),
+            quarantined_bytes=sum(size for _, size in quarantined),
+        )
+
+    def verify(self, *, repair: bool) -> VerifyReport:
+        """Hash every blob and hold every record against the blobs and the sidecars.
+
+        A repair quarantines damaged blobs, drops records that name absent ones (but not the results of
+        damaged ones, which would be paid for again), and puts back records that only the sidecars know.
+        """
+        from imgbuild.store import check
+
+        entries = tuple(self.blobs.entries())
+        ids = check.image_ids(self.records)
+        bad = check.find_corrupt(self.blobs, entries)
+        with self._alone():
+            moved = check.quarantine(self.blobs, bad) if repair else {}
+            lost = check.find_lost(self.blobs, self.records)
+            if repair:
+                self.records.drop(lost)
+            unrecorded = check.find_unrecorded(self.blobs, self.records)
+            if repair:
+                self.records.put(unrecorded)
+        self.blobs.sweep()
+        return check.VerifyReport(
+            blobs=len(entries),
+            bytes=sum(entry.bytes for entry in entries),
+            corrupt=tuple(check.Corrupt(digest, ids.get(digest, ()), moved.get(digest)) for digest in bad),
+            lost=tuple(map(check.describe, lost)),
+            rebuilt=len(unrecorded),
+            repaired=repair,
+        )
+
+    def gc(
+        self,
+        *,
+        max_bytes: int | None = None,
+        max_age_seconds: float | None = None,
+        keep: Collection[str] = (),
+        now: float | None = None,
+        dry_run: bool = False,
+    ) -> GcReport:
+        """Remove blobs that are too old or over the size: derived ones first, never a digest in `keep`.
+
+        `now` is seconds since the epoch, the current time when None.
+        """
+        from imgbuild.store import collect
+
+        moment = time.time() if now is None else now
+        with self._alone():
+            everything = collect.candidates(self.blobs, self.records)
+            chosen = collect.choose(
+                everything, keep=keep, max_bytes=max_bytes, max_age_seconds=max_age_seconds, now=moment
+            )
+            if not dry_run:
+                collect.remove(self.blobs, self.records, {one.digest for one in chosen})
+        if not dry_run:
+            self.blobs.sweep(moment)
+        return collect.GcReport(
+            removed=tuple(
+                collect.Removed(one.digest, one.bytes, moment - one.modified, one.kind, one.image_ids)
+                for one in chosen
+            ),
+            kept_blobs=len(everything) - len(chosen),
+            kept_bytes=sum(one.bytes for one in everything) - sum(one.bytes for one in chosen),
+            dry_run=dry_run,
+        )
+
+    def close(self) -> None:
+        """Close this thread's database connection, if there is one."""
+        if self._records is not None:
+            self._records.close()
+
+    def _record(self, many: tuple[Kept, ...]) -> None:
+        for one in many:
+            write_sidecar(self.blobs, one)
+        self.records.put(many)
+
+    def _require(self, digest: str) -> None:
+        if not self.blobs.has(digest):
+            raise MissingBlob(digest)
+
+    @contextmanager
+    def _in_use(self) -> Iterator[None]:
+        # Opened before the first sidecar is there, or a new cache would look like one that lost its
+        # records. A database that cannot be opened must not keep paid bytes from being stored.
+        with suppress(StorageError):
+            self.records.open()
+        with shared(self.root / "use.lock"):
+            yield
+
+    def _alone(self) -> AbstractContextManager[None]:
+        return exclusive(self.root / "use.lock")
+
+
+def open_cache(folder: Path) -> Cache:
+    """Open a cache folder, which need not exist yet: nothing is read or created before it is needed."""
+    return Cache(folder.absolute())
+
+
+def default_cache_dir(env: Mapping[str, str]) -> Path:
+    """`IMGBUILD_CACHE_DIR`, or the user's cache folder as the platform has it."""
+    configured = env.get("IMGBUILD_CACHE_DIR", "").strip()
+    if configured:
+        return Path(configured).expanduser().absolute()
+    import platformdirs
+
+    return Path(platformdirs.user_cache_dir("imgbuild", appauthor=False))

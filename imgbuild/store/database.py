@@ -1,0 +1,117 @@
+"""diskcache, narrowed: text keys, text values inside the database, no pickle and no value files, ever."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+from typing import Any
+
+import diskcache
+
+LOCK_SECONDS = 4.0
+"""How long a locked database is waited for; the message must be out within 5 seconds."""
+
+FILE_NAME: str = diskcache.core.DBNAME
+"""The database's name in its folder."""
+
+_SETTINGS = {
+    **diskcache.DEFAULT_SETTINGS,
+    "cull_limit": 0,
+    "eviction_policy": "none",
+    "size_limit": 1 << 62,
+    "statistics": 0,
+    "disk_min_file_size": 1 << 40,
+    # A database that is cut short while it is mapped would end the process with SIGBUS.
+    "sqlite_mmap_size": 0,
+}
+_KNOWN_SETTINGS = _SETTINGS.keys() | diskcache.core.METADATA.keys()
+
+
+class TextDisk(diskcache.Disk):  # type: ignore[misc]  # diskcache has no types
+    """Keeps text as it is. Rows of any other kind read as None; no file is ever read or deleted.
+
+    diskcache's own Disk unpickles keys and values, which runs code (CVE-2025-69872), and follows a row's
+    file name out of the folder.
+    """
+
+    def put(self, key: object) -> tuple[str, bool]:
+        """Key to column. Raises TypeError for anything but text."""
+        if type(key) is not str:
+            raise TypeError(f"a record's key is text, not {type(key).__name__}")
+        return key, True
+
+    def get(self, key: object, raw: object) -> str | None:
+        """Column to key; None for a key that was not stored by `put`."""
+        return key if isinstance(key, str) and raw == 1 else None
+
+    def store(self, value: object, read: bool, key: object = None) -> tuple[int, int, None, str]:
+        """Value to columns. Raises TypeError for anything but text."""
+        if type(value) is not str or read:
+            raise TypeError(f"a record's value is text, not {type(value).__name__}")
+        return 0, diskcache.core.MODE_RAW, None, value
+
+    def fetch(self, mode: object, filename: object, value: object, read: bool) -> str | None:
+        """Columns to value; None for a value that was not stored by `store`."""
+        if mode == diskcache.core.MODE_RAW and filename is None and isinstance(value, str):
+            return value
+        return None
+
+    def filename(self, key: object = None, value: object = None) -> tuple[str, str]:
+        """There are no value files. Raises TypeError."""
+        raise TypeError("records have no value files")
+
+    def remove(self, file_path: object) -> None:
+        """There are no value files, so a row that names one is not obeyed."""
+
+
+def connect(folder: Path) -> Any:
+    """Open or create the database in a folder that exists. Raises sqlite3.Error or OSError.
+
+    diskcache re-writes its settings at every opening, which is cheap only unsynced: `make_durable`
+    switches syncing on for the writes that follow.
+    """
+    try:
+        return diskcache.Cache(str(folder), timeout=LOCK_SECONDS, disk=TextDisk, **_SETTINGS)
+    except (TypeError, ValueError) as error:
+        # Its settings table has more, or other, rows than any diskcache ever wrote.
+        raise sqlite3.DatabaseError("malformed settings") from error
+
+
+def make_durable(database: Any) -> None:
+    """Let every commit of this thread's connection be synced to the disk (SQLite's FULL)."""
+    database.reset("sqlite_synchronous", 2, update=False)
+
+
+def find_damage(folder: Path) -> str | None:
+    """Why the database in `folder` cannot be used; None when it can, or is not there yet.
+
+    Looked at before diskcache sees it, which takes unknown settings for attributes of its own and waits a
+    minute for a lock. Raises sqlite3.Error for what is no damage: a lock, a full or read-only disk.
+    """
+    path = folder / FILE_NAME
+    if not path.exists():
+        return None
+    connection = sqlite3.connect(path, timeout=LOCK_SECONDS, isolation_level=None)
+    try:
+        tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
+        if "Settings" in tables:
+            names = {name for (name,) in connection.execute("SELECT key FROM Settings")}
+            unknown = names - _KNOWN_SETTINGS
+            if unknown:
+                return f"unknown settings: {sorted(map(str, unknown))!a}"
+        connection.execute("BEGIN IMMEDIATE")
+        connection.execute("ROLLBACK")
+    except sqlite3.Error as error:
+        if not is_damage(error):
+            raise
+        return str(error)
+    finally:
+        connection.close()
+    return None
+
+
+def is_damage(error: sqlite3.Error) -> bool:
+    """Whether an error means that the file's content is bad, not that it is busy or cannot be written."""
+    if isinstance(error, sqlite3.OperationalError):
+        return any(sign in str(error) for sign in ("no such", "no column", "decode", "malformed"))
+    return isinstance(error, sqlite3.DatabaseError) and not isinstance(error, sqlite3.ProgrammingError)

@@ -1,0 +1,49 @@
+"""The one check: format, lint, types, import layers, and every test. `python -m tests [--full] [pytest words]`.
+
+`--full` also runs the slow sweeps; other words go to pytest, and then only the tests run.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+ROOT = Path(__file__).parent.parent
+BIN = Path(sys.executable).parent
+
+CHECKS = {
+    "format": ["ruff", "format", "--check", "."],
+    "lint": ["ruff", "check", "."],
+    "types": ["mypy"],
+    "import layers": ["lint-imports"],
+}
+
+
+def run(name: str, command: list[str]) -> bool:
+    """One check: quiet when it passes, loud when it does not."""
+    began = time.monotonic()
+    done = subprocess.run([BIN / command[0], *command[1:]], cwd=ROOT, capture_output=True, text=True)
+    print(
+        f"{name}: {'ok' if done.returncode == 0 else 'FAILED'} ({time.monotonic() - began:.1f} s)", flush=True
+    )
+    if done.returncode:
+        print(done.stdout + done.stderr, flush=True)
+    return done.returncode == 0
+
+
+def main(words: list[str]) -> int:
+    """Every check, also after one failed; 0 when all passed."""
+    full = "--full" in words
+    words = [word for word in words if word != "--full"]
+    failed = [] if words else [name for name, command in CHECKS.items() if not run(name, command)]
+    environ = {**os.environ, **({"IMGBUILD_TESTS_FULL": "1"} if full else {})}
+    workers = words or ["-n", str(os.cpu_count() or 2), "--dist", "loadfile", "-q"]
+    tests = subprocess.run([sys.executable, "-m", "pytest", *workers], cwd=ROOT, env=environ)
+    return 1 if failed or tests.returncode else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

@@ -1,0 +1,70 @@
+"""`imgbuild emulate`: a service to try things on, and what its first lines promise."""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+import sys
+
+import httpx
+
+
+def test_it_serves_until_it_is_interrupted(imgbuild, tmp_path):
+    ledger = tmp_path / "ledger.jsonl"
+    command = [
+        sys.executable,
+        "-m",
+        "imgbuild",
+        "emulate",
+        "--port",
+        "0",
+        "--latency",
+        "0",
+        "--ledger",
+        str(ledger),
+    ]
+    server = subprocess.Popen(
+        command,
+        cwd=imgbuild.root,
+        env=imgbuild.environ,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert server.stdout is not None
+        url = re.fullmatch(r"emulating at (http://127\.0\.0\.1:\d+)\n", server.stdout.readline())[1]
+        example = [server.stdout.readline() for _ in range(5)]
+        providers = "".join(example[2:5]).replace("\n  ", "\n")[2:]
+        imgbuild.write(
+            f"version: 1\n{providers}images: {{hero: {{prompt: a harbour, size: 1024x1024, output: hero.png}}}}\n"
+        )
+        done = imgbuild("build")
+        assert done.returncode == 0, done.stderr
+        assert len(httpx.get(f"{url}/_emulate/ledger", trust_env=False).json()["charges"]) == 1
+        assert len(ledger.read_text().splitlines()) == 1
+        server.send_signal(signal.SIGINT)
+        _, stderr = server.communicate(timeout=30)
+        assert (server.returncode, stderr) == (130, "interrupted\n")
+    finally:
+        server.kill()
+        server.communicate()
+
+
+def test_faults_can_be_listed(imgbuild):
+    done = imgbuild("emulate", "--fault", "list")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert any(line.startswith("refuse-400 ") for line in done.stdout.splitlines())
+
+
+def test_mistakes_are_one_line(imgbuild):
+    for arguments, words in (
+        (["--fault", "nonsense"], 'unknown fault "nonsense"'),
+        (["--port", "99999"], '"99999" is not a port'),
+        (["--latency", "soon"], '"soon" must be a number with its unit'),
+    ):
+        done = imgbuild("emulate", *arguments)
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr.count("\n") == 1
+        assert words in done.stderr

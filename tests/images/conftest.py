@@ -1,0 +1,42 @@
+"""Real pictures, made by libvips, in every format that is read."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+
+from imgbuild.images.vips import pyvips
+
+
+class MakePicture(Protocol):
+    def __call__(
+        self, name: str, width: int = 96, height: int = 64, *, alpha: bool = False, **saver: object
+    ) -> Path: ...
+
+
+def pattern(width: int, height: int, *, alpha: bool = False) -> pyvips.Image:
+    """Red grows to the right, green downwards; with alpha the left half is transparent."""
+    position = pyvips.Image.xyz(width, height)
+    red = position[0] * (255 / width)
+    green = position[1] * (255 / height)
+    image = red.bandjoin([green, 128]).cast("uchar").copy(interpretation="srgb")
+    if alpha:
+        image = image.bandjoin(((position[0] >= width / 2).ifthenelse(255, 0)).cast("uchar"))
+    return image
+
+
+@pytest.fixture
+def make_picture(tmp_path: Path) -> MakePicture:
+    def make(name: str, width: int = 96, height: int = 64, *, alpha: bool = False, **saver: object) -> Path:
+        path = tmp_path / name
+        image = pattern(width, height, alpha=alpha)
+        extension = path.suffix[1:]
+        save = {"jpg": "jpegsave", "avif": "heifsave"}.get(extension, f"{extension}save")
+        if extension == "avif":
+            saver = {"compression": "av1", "effort": 0, **saver}
+        path.write_bytes(getattr(image, f"{save}_buffer")(**saver))
+        return path
+
+    return make
