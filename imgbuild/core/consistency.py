@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from itertools import pairwise
 
-from imgbuild.core.expand import Claim, Expansion, Link
+from imgbuild.core.expansion import Claim, Expansion, Link
 from imgbuild.core.graph import build_order
 from imgbuild.core.image import Image, ImageReference
 from imgbuild.core.manifest_fields import shown
@@ -75,6 +75,7 @@ class _Resolver:
     def __init__(self, expanded: Expansion, disabled: set[str], report: Reporter) -> None:
         self._by_name = expanded.by_name
         self.ids = {id_: None for ids in expanded.by_name.values() for id_ in ids}
+        self._failed = expanded.failed
         self._disabled = disabled
         self._report = report
 
@@ -93,16 +94,15 @@ class _Resolver:
         """The id that a reference means; None, reported, when there is none."""
         found = self._find(link.name, link.target)
         names = _candidates(link.name, link.target)
-        # Declared, but without images because something is wrong with it: that is reported.
-        if found is not None or any(self._by_name.get(name) == [] for name in names):
+        if found is not None or not self._failed.isdisjoint(names):
             return found
-        family = next((self._by_name[name] for name in names if name in self._by_name), [])
+        family = next((self._by_name[name] for name in names if name in self._by_name), None)
         hint: str | None = None
         if not self._disabled.isdisjoint(names):
             message = f'the image "{shown(link.target)}" is disabled'
-        elif family:
+        elif family is not None:
             message = f'"{shown(link.target)}" is {len(family)} images'
-            hint = f"name one of them, such as @{family[0]}"
+            hint = f"name one of them, such as @{family[0]}" if family else "its source has no items"
         else:
             message = f'there is no image "{shown(link.target)}"'
             siblings = self._by_name.get(link.target.partition("[")[0], [])

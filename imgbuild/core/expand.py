@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
+from imgbuild.core.expansion import Claim, Expansion, Link
+from imgbuild.core.field_values import PARSERS, FieldValues
 from imgbuild.core.image import Image, ImageReference, Size
 from imgbuild.core.items import Given, declared_items
 from imgbuild.core.manifest_fields import shown
@@ -13,7 +15,6 @@ from imgbuild.core.origin import Declaration, ImageOrigin
 from imgbuild.core.project import FileProblem
 from imgbuild.core.reading import Reading
 from imgbuild.core.reporter import Reporter
-from imgbuild.core.source import Source
 from imgbuild.core.template import Compiled
 from imgbuild.core.texts import Renderer, Text, Unrendered, plain
 from imgbuild.core.yaml12 import Map, Seq
@@ -27,40 +28,6 @@ _MAX_FAILURES = 100
 
 _LISTS = ("references", "tags")
 _FLAGS = ("upscale", "embed_prompt")
-
-
-@dataclass(frozen=True, slots=True)
-class Claim:
-    """A path that will be written, and by what."""
-
-    path: str
-    owner: str
-    place: Text
-    chain: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Link:
-    """A reference from one image to another, as written: `target` may lack its namespace."""
-
-    owner: str
-    name: str
-    """The owner's declaration."""
-    target: str
-    source: Source
-    at: int
-    chain: tuple[str, ...]
-
-
-@dataclass(slots=True)
-class Expansion:
-    """What came of all declarations so far."""
-
-    images: list[Image] = field(default_factory=list)
-    claims: list[Claim] = field(default_factory=list)
-    links: list[Link] = field(default_factory=list)
-    by_name: dict[str, list[str]] = field(default_factory=dict)
-    """Every declaration's name with its ids, without the disabled ones."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,6 +65,8 @@ class Expander:
         items = declared_items(declaration, self._reading, self._report, room)
         ids = self.result.by_name.setdefault(declaration.name, [])
         if items is None:
+            self.result.failed.add(declaration.name)
+        if not items:
             return
         names = {name for _, given in items[:1] for name in given}
         _One(self, declaration, names).images(items, ids)
@@ -325,7 +294,7 @@ class _One:
     def _link(self, id_: str, found: dict[str, Any], label: str | None) -> None:
         """Note the references to other images, each at its place, and leave plain references."""
         declaration, links = self._declaration, self._owner.result.links
-        listed = found.get("references", ())
+        listed = () if found.get("references") is _FAILED else found.get("references", ())
         linked = [(r, one.text.source, one.text.at or 0, one.text.layer) for r, one in listed]
         if "mask" in found:
             linked.append((found["mask"], *declaration.field_at("mask")))
@@ -334,7 +303,7 @@ class _One:
                 chain = declaration.layer_chain(layer, label)
                 links.append(Link(id_, declaration.name, reference.id, source, at, chain))
         for name, parts in (("references", [r for r, _ in listed]), ("tags", found.get("tags", ()))):
-            if name in found:
+            if found.get(name, _FAILED) is not _FAILED:
                 found[name] = _FAILED if _FAILED in parts else tuple(dict.fromkeys(parts))
 
     def _claim(self, id_: str, path: str, label: str | None) -> None:

@@ -7,7 +7,8 @@ from typing import Any
 
 from imgbuild.core.consistency import check_paths, resolve_references
 from imgbuild.core.errors import Diagnostic, ManifestError, Position, UsageError
-from imgbuild.core.expand import Claim, Expander
+from imgbuild.core.expand import Expander
+from imgbuild.core.expansion import Claim
 from imgbuild.core.layers import Layer, Merger, Scope
 from imgbuild.core.manifest_fields import is_template, is_variable, parse_name, shown
 from imgbuild.core.model import IncludedManifest, Manifest, Profile, ProviderConfig

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from imgbuild.core.capabilities import Capabilities, UnknownModel
@@ -60,12 +60,10 @@ def unknown_model(image: Image, unknown: UnknownModel, provider_type: str) -> Pr
     """The problem of a model that the provider does not have."""
     if unknown.model is None:
         return Problem("model", f"{provider_type} needs a model", f"known: {', '.join(unknown.known)}")
-    near = did_you_mean(unknown.model, unknown.known)
-    hint = f'did you mean "{near}"? ' if near else ""
     return Problem(
         "model",
         f'{provider_type} has no model "{unknown.model}"',
-        f"{hint}known: {', '.join(unknown.known)}",
+        _allowed(unknown.model, unknown.known, "known"),
     )
 
 
@@ -99,9 +97,7 @@ def _unsupported(image: Image, capabilities: Capabilities) -> Iterable[Problem]:
         if not allowed:
             yield Problem(name, f"{model} does not let anybody choose {name}", f"leave {name} out")
             continue
-        near = did_you_mean(value, allowed)
-        hint = f'did you mean "{near}"? ' if near else ""
-        yield Problem(name, f'{model} has no {name} "{value}"', f"{hint}allowed: {', '.join(allowed)}")
+        yield Problem(name, f'{model} has no {name} "{value}"', _allowed(value, allowed, "allowed"))
     for name, is_set, supported in (
         ("negative_prompt", image.negative_prompt is not None, capabilities.negative_prompt),
         ("seed", image.seed is not None, capabilities.seed),
@@ -136,3 +132,10 @@ def _references(image: Image, capabilities: Capabilities, model: str) -> Iterabl
             f"{model} takes references as URLs only, and {local[0]} is a file",
             "put it on the web and give its URL",
         )
+
+
+def _allowed(word: str, words: Sequence[str], what: str) -> str:
+    """The nearest match, and everything that would do."""
+    listed = f"{what}: {', '.join(words)}"
+    near = did_you_mean(word, words)
+    return f"{near} {listed}" if near else listed

@@ -60,8 +60,8 @@ def _glob(target: str) -> re.Pattern[str]:
 def _remedy(target: str, images: Sequence[Image]) -> str:
     if target.startswith("tag:"):
         tags = sorted({f"tag:{tag}" for image in images for tag in image.tags})
-        near = did_you_mean(target, tags)
+        hint = did_you_mean(target, tags)
     else:
         words = {word for image in images for word in (image.id, image.name, image.output)}
-        near = did_you_mean(target, sorted(words))
-    return f'did you mean "{near}"?' if near else "imgbuild list shows every id"
+        hint = did_you_mean(target, sorted(words))
+    return hint or "imgbuild list shows every id"

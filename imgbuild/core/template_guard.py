@@ -64,7 +64,7 @@ class MissingName(UndefinedError):
 
     def __init__(self, message: str | None = None, *, name: str | None, owner: object) -> None:
         super().__init__(message)
-        self.name = name
+        self.name = None if name is None else str(name)
         self.owner = owner
 
 

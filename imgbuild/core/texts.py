@@ -14,6 +14,8 @@ from imgbuild.core.source import Source
 from imgbuild.core.template import Compiled, TemplateFailure
 from imgbuild.core.yaml12 import Map, Seq
 
+_MAX_DEPTH = 100
+
 
 @dataclass(frozen=True, slots=True)
 class Text:
@@ -74,10 +76,12 @@ class Renderer:
         if layer is None or self._state.get(name) == "done":
             return
         value, at = layer.node[name], layer.node.values_at[name]
-        if name in path or len(path) > 100:
-            loop = " -> ".join([*path[path.index(name) :], name]) if name in path else "too many steps"
+        if name in path or len(path) > _MAX_DEPTH:
+            message = f"variables need each other through more than {_MAX_DEPTH} steps"
+            if name in path:
+                message = f"variables need each other: {' -> '.join([*path[path.index(name) :], name])}"
             chain = self._declaration.layer_chain(layer)
-            self._report.add(layer.node.source, at, f"variables need each other: {loop}", chain=chain)
+            self._report.add(layer.node.source, at, message, chain=chain)
             self.broken.update(path)
             return
         if not isinstance(value, str):

@@ -49,10 +49,8 @@ def provider_types(project: Project) -> tuple[Mapping[str, ProviderType], list[D
         if kind is not None:
             types.setdefault(name, kind)
             continue
-        near = did_you_mean(type_name, known_types())
-        hint = f'did you mean "{near}"? ' if near else ""
         message = f'there is no provider type "{type_name}"'
-        hint = f"{hint}known: {', '.join(known_types())}"
+        hint = did_you_mean(type_name, known_types()) or f"known: {', '.join(known_types())}"
         diagnostics.append(Diagnostic(message, hint=hint))
     return types, diagnostics
 

@@ -222,6 +222,16 @@ def test_foreach_sources(
     assert set(project.inputs) <= {"imgbuild.yaml", *files}
 
 
+def test_a_foreach_without_items_is_no_image(bench: Workbench) -> None:
+    text = (
+        HEAD
+        + "  a: {prompt: '{{ p.x }}', output: '{{ p.slug }}.png', foreach: {markdown: 'c/*.md', as: p}}\n"
+    )
+    assert bench.load(text).images == ()
+    error = bench.error(text + "  b: {prompt: x, output: b.png, references: ['@a']}\n")
+    assert error.hint == "its source has no items"
+
+
 def test_foreach_with_a_name_and_a_prompt_file(bench: Workbench) -> None:
     project = bench.load(
         HEAD

@@ -51,6 +51,7 @@ HEAD = "version: 1\nimages:\n"
         (HEAD + "  a: {prompt: x, output: a.png, mask: m.png}\n", "3:39", '"m.png" does not exist', None),
         (HEAD + "  a: {prompt: x, output: a.png, references: [r.png]}\n", "3:46", "does not exist", None),
         (HEAD + "  a: {prompt: x, output: a.png, references: ['ftp://h/x']}\n", "3:46", "neither", None),
+        (HEAD + "  a: {prompt: x, output: a.png, references: ['{{ b']}\n", "3:50", "template", None),
         (HEAD + "  a: {prompt: x, output: a.png, references: ['@b']}\n", "3:46", 'no image "b"', None),
         (HEAD + "  a: {prompt: x, output: a.png, size: 100x100, ratio: 16:9}\n", "3:39", "contradicts", None),
         (HEAD + "  a: {prompt: '{{ item }}', output: a.png}\n", "3:19", '"item" is undefined', "name"),
