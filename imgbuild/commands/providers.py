@@ -15,8 +15,8 @@ from imgbuild.core.suggest import did_you_mean
 from imgbuild.ui.spans import Line, Span, line
 
 if TYPE_CHECKING:
-    from imgbuild.core.model import ProviderConfig
-    from imgbuild.core.project import Project
+    from imgbuild.core.manifest.model import ProviderConfig
+    from imgbuild.core.manifest.project import Project
     from imgbuild.run.workspace import Invocation
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(:-[^}]*)?\}")

@@ -8,6 +8,9 @@ from typing import Literal, Protocol
 
 from imgbuild.core.errors import Place
 
+FILE_FORMATS = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp", ".avif": "avif"}
+"""Extensions of outputs, and the formats that they stand for."""
+
 Json = None | bool | int | float | str | list["Json"] | dict[str, "Json"]
 Fit = Literal["cover", "contain", "fill", "exact"]
 
@@ -109,3 +112,9 @@ class Image:
     """Derivation entries as written, templates not yet rendered: they see {{ width }} and {{ format }}."""
     embed_prompt: bool = False
     origin: Origin = field(compare=False, repr=False, kw_only=True)
+
+
+def output_format(path: str) -> str | None:
+    """The file format that an output's extension stands for; None if it stands for none."""
+    dot = path.rfind(".")
+    return FILE_FORMATS.get(path[dot:].lower()) if dot >= 0 else None

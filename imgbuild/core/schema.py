@@ -6,8 +6,8 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from imgbuild.core.manifest_fields import NAME_PATTERN
-from imgbuild.core.model import Manifest
+from imgbuild.core.manifest.fields import NAME_PATTERN
+from imgbuild.core.manifest.model import Manifest
 
 
 def schema_text(schema: Mapping[str, Any], *, title: str, description: str) -> str:

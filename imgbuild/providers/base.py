@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol
 
-from imgbuild.core.capabilities import Capabilities, UnknownModel
 from imgbuild.core.image import Json, Size
+from imgbuild.core.plan.capabilities import Capabilities, UnknownModel
 
 
 @dataclass(frozen=True, slots=True)

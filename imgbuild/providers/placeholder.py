@@ -5,10 +5,10 @@ from __future__ import annotations
 from fractions import Fraction
 from pathlib import Path
 
-from imgbuild.core.capabilities import Capabilities, ReferenceLimits, UnknownModel
 from imgbuild.core.errors import FailureKind, ProviderFailure
-from imgbuild.core.geometry import ratio_value
 from imgbuild.core.image import Size
+from imgbuild.core.plan.capabilities import Capabilities, ReferenceLimits, UnknownModel
+from imgbuild.core.plan.geometry import ratio_value
 from imgbuild.images import CARD_VERSION
 from imgbuild.providers.base import FileResult, Finished, Provider, ProviderSettings, Request
 

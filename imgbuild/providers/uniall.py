@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from imgbuild.core.capabilities import Capabilities, UnknownModel
 from imgbuild.core.errors import ProviderFailure
 from imgbuild.core.image import Json
+from imgbuild.core.plan.capabilities import Capabilities, UnknownModel
 from imgbuild.providers.answers import (
     TaskAnswer,
     business_error,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from functools import cache
 
-from imgbuild.core.capabilities import Capabilities, RatioOption, ReferenceLimits, SizeOption
 from imgbuild.core.image import Size
+from imgbuild.core.plan.capabilities import Capabilities, RatioOption, ReferenceLimits, SizeOption
 
 GPT_IMAGE = "gpt-image-2"
 DEFAULT_SIZE = Size(1024, 1024)

@@ -7,16 +7,16 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
-from imgbuild.core.action import Action, Mode, Plan
 from imgbuild.core.errors import BudgetError, LockedError
 from imgbuild.core.events import ActionKind, Cause, Emit, SummaryEvent, WarningEvent
+from imgbuild.core.plan.action import Action, Mode, Plan
 from imgbuild.run.connections import Connections
 from imgbuild.run.execute import Executor
 from imgbuild.run.fetch import References
 from imgbuild.run.generate import Generator
 from imgbuild.run.lock_writer import LockWriter
 from imgbuild.run.outputs import Outputs
-from imgbuild.run.planning import plan_workspace
+from imgbuild.run.planning import plan_warnings, plan_workspace
 from imgbuild.run.purse import Purse
 from imgbuild.run.workspace import Workspace
 from imgbuild.store.workdir import DroppedOutput, Workdir
@@ -60,16 +60,18 @@ def run_build(workspace: Workspace, options: BuildOptions, emit: Emit, confirm: 
         workspace.cache.blobs.scratch,
     )
     busy = [action for action in plan.actions if action.kind is not ActionKind.NONE]
+    for warning in plan_warnings(workspace, plan):
+        emit(warning)
     for action in busy:
         emit(action.event())
     if not options.offline:
         _check_providers(busy, connections)
     purse = _purse(workspace, plan, options)
-    _ask(workspace, plan, options, emit, confirm)
+    _ask(workspace, plan, options, confirm)
     summary = asyncio.run(_execute(workspace, plan, options, emit, connections, purse))
     _remember_dropped(workspace, plan)
-    for warning in workspace.cache.warnings():
-        emit(WarningEvent(warning))
+    for repaired in workspace.cache.warnings():
+        emit(WarningEvent(repaired))
     emit(replace(summary, seconds=round(time.monotonic() - began, 3)))
     if purse.stopped:
         return BudgetError.exit_code
@@ -119,14 +121,9 @@ def _purse(workspace: Workspace, plan: Plan, options: BuildOptions) -> Purse:
     return Purse(most, plan.summary().unit)
 
 
-def _ask(
-    workspace: Workspace, plan: Plan, options: BuildOptions, emit: Emit, confirm: Confirm | None
-) -> None:
+def _ask(workspace: Workspace, plan: Plan, options: BuildOptions, confirm: Confirm | None) -> None:
     """What it will cost, to whoever has to agree."""
     summary = plan.summary()
-    unknown = [a.id for a in plan.actions if a.cost is None]
-    if unknown:
-        emit(WarningEvent(f"the price of {len(unknown)} images is not known and counts as 0"))
     budget = workspace.project.manifest.budget
     above = budget.confirm_above if budget else None
     if above is None or summary.cost <= above or options.yes:

@@ -10,8 +10,8 @@ from pathlib import Path
 from dotenv import dotenv_values
 
 from imgbuild.core.errors import ProviderFailure, UsageError
-from imgbuild.core.model import ProviderConfig
-from imgbuild.core.project import Project
+from imgbuild.core.manifest.model import ProviderConfig
+from imgbuild.core.manifest.project import Project
 from imgbuild.providers.base import Provider, ProviderSettings, ProviderType
 from imgbuild.providers.registry import provider_type
 from imgbuild.run.limits import Limiter

@@ -7,7 +7,6 @@ import os
 from collections import Counter
 from collections.abc import Mapping
 
-from imgbuild.core.action import Action, Mode, Plan
 from imgbuild.core.errors import BudgetError, ImgbuildError, ProviderFailure, StorageError
 from imgbuild.core.events import (
     ActionKind,
@@ -21,7 +20,8 @@ from imgbuild.core.events import (
 )
 from imgbuild.core.image import ImageReference, UrlReference
 from imgbuild.core.lock import LockedSource
-from imgbuild.core.plan import plan_image
+from imgbuild.core.plan.action import Action, Mode, Plan
+from imgbuild.core.plan.planner import plan_image
 from imgbuild.run.facts import DiskFacts
 from imgbuild.run.fetch import References
 from imgbuild.run.generate import Generator

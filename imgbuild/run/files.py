@@ -9,7 +9,7 @@ from fnmatch import translate
 from pathlib import Path
 from re import compile as compile_pattern
 
-from imgbuild.core.project import FileProblem
+from imgbuild.core.manifest.project import FileProblem
 
 _LEFT = "leads out of the project through a symbolic link"
 

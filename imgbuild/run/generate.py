@@ -10,14 +10,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TypeVar
 
-from imgbuild.core.action import Action
 from imgbuild.core.errors import BadImageError, FailureKind, ImgbuildError, ProviderFailure
 from imgbuild.core.events import Emit, JobEvent, JobState, WarningEvent
 from imgbuild.core.image import FileReference, Image, Reference
-from imgbuild.core.resolve import Resolved
+from imgbuild.core.plan.action import Action
+from imgbuild.core.plan.resolve import Resolved
+from imgbuild.core.plan.spec import Keys, Spec
 from imgbuild.core.results import StoredResult
 from imgbuild.core.sniff import ImageFacts
-from imgbuild.core.spec import Keys, Spec
 from imgbuild.images.decode import inspect
 from imgbuild.providers.base import FileResult, Finished, Pending, ReferenceFile, Request, Result
 from imgbuild.run.connections import Connection, Connections

@@ -6,10 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from imgbuild.core.action import OutputPlan
 from imgbuild.core.events import ActionKind
-from imgbuild.core.geometry import describe as describe_geometry
 from imgbuild.core.image import Image, Json
+from imgbuild.core.plan.action import OutputPlan
+from imgbuild.core.plan.geometry import describe as describe_geometry
 from imgbuild.run.planning import plan_workspace
 from imgbuild.run.workspace import Workspace
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from imgbuild.core.action import OutputPlan
 from imgbuild.core.derivation import Recipe
 from imgbuild.core.errors import StorageError
 from imgbuild.core.events import ActionKind
 from imgbuild.core.lock import LockedOutput, LockedSource
+from imgbuild.core.plan.action import OutputPlan
 from imgbuild.core.results import StoredOutput
 from imgbuild.images.derive import derive
 from imgbuild.images.encode import encoder

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from imgbuild.core.action import Mode, Plan
-from imgbuild.core.plan import make_plan
+from imgbuild.core.events import WarningEvent
+from imgbuild.core.plan.action import Mode, Plan
+from imgbuild.core.plan.planner import make_plan
 from imgbuild.core.targets import select, with_references
 from imgbuild.run.facts import DiskFacts
 from imgbuild.run.workspace import Workspace
@@ -24,4 +25,22 @@ def plan_workspace(
     resolved = [one for one in workspace.resolved if one.image.id in chosen]
     facts = DiskFacts(workspace.invocation.root, workspace.cache)
     mode = Mode(locked=locked, overwrite=overwrite)
-    return make_plan(resolved, workspace.project.order, workspace.lock, facts, mode, whole=not targets)
+    return make_plan(
+        resolved,
+        workspace.project.order,
+        workspace.lock,
+        facts,
+        mode,
+        whole=not targets,
+        disabled=workspace.project.disabled,
+    )
+
+
+def plan_warnings(workspace: Workspace, plan: Plan) -> tuple[WarningEvent, ...]:
+    """What to know about a plan before agreeing to it."""
+    unknown = [action.id for action in plan.actions if action.cost is None]
+    messages = list(workspace.project.warnings)
+    if unknown:
+        what = f"{unknown[0]} has" if len(unknown) == 1 else f"{len(unknown)} images have"
+        messages.append(f"{what} no known price, which counts as 0; `pricing` under the provider tells it")
+    return tuple(WarningEvent(message) for message in messages)

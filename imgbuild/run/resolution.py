@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from imgbuild.core.capabilities import Capabilities, UnknownModel
-from imgbuild.core.cost import PerImage, estimate
 from imgbuild.core.errors import Diagnostic
-from imgbuild.core.geometry import Problem
 from imgbuild.core.image import Image
-from imgbuild.core.project import Project
-from imgbuild.core.resolve import Resolved, resolve, unknown_model
+from imgbuild.core.manifest.project import Project
+from imgbuild.core.plan.capabilities import Capabilities, UnknownModel
+from imgbuild.core.plan.cost import PerImage, estimate
+from imgbuild.core.plan.geometry import Problem
+from imgbuild.core.plan.resolve import Resolved, resolve, unknown_model
 from imgbuild.core.suggest import did_you_mean
 from imgbuild.providers.base import ProviderType
 from imgbuild.providers.registry import known_types, provider_type
@@ -51,7 +51,8 @@ def provider_types(project: Project) -> tuple[Mapping[str, ProviderType], list[D
             continue
         message = f'there is no provider type "{type_name}"'
         hint = did_you_mean(type_name, known_types()) or f"known: {', '.join(known_types())}"
-        diagnostics.append(Diagnostic(message, hint=hint))
+        place = project.type_places[name]
+        diagnostics.append(Diagnostic(message, place.position, place.source_line, hint=hint))
     return types, diagnostics
 
 

@@ -9,8 +9,9 @@ from pathlib import Path
 
 from imgbuild.core.errors import ManifestError
 from imgbuild.core.lock import Lock, lock_name, parse_lock
-from imgbuild.core.project import Project, load_project
-from imgbuild.core.resolve import Resolved
+from imgbuild.core.manifest.load import load_project
+from imgbuild.core.manifest.project import Project
+from imgbuild.core.plan.resolve import Resolved
 from imgbuild.run.files import DiskFiles
 from imgbuild.run.resolution import resolve_images
 from imgbuild.store.cache import Cache, default_cache_dir, open_cache

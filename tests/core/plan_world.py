@@ -4,16 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from imgbuild.core.action import Action
 from imgbuild.core.errors import Place, Position
-from imgbuild.core.geometry import Ask
 from imgbuild.core.image import FileReference, Image, Size, UrlReference
 from imgbuild.core.lock import LockedImage, LockedOutput
-from imgbuild.core.output_plan import make_recipe
-from imgbuild.core.plan import make_spec
-from imgbuild.core.resolve import Resolved
+from imgbuild.core.plan.action import Action
+from imgbuild.core.plan.geometry import Ask
+from imgbuild.core.plan.outputs import make_recipe
+from imgbuild.core.plan.planner import make_spec
+from imgbuild.core.plan.resolve import Resolved
+from imgbuild.core.plan.spec import Geometry, keys
 from imgbuild.core.results import StoredOutput, StoredResult
-from imgbuild.core.spec import Geometry, keys
 
 ENCODER = "encoder 1"
 

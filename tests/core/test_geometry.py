@@ -7,11 +7,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from plan_world import image
 
-from imgbuild.core.capabilities import Capabilities, RatioOption, ReferenceLimits, SizeOption
-from imgbuild.core.geometry import Ask, Problem, choose, describe
-from imgbuild.core.image import FileReference, Image, Size
-from imgbuild.core.resolve import output_format, resolve
-from imgbuild.core.spec import Geometry
+from imgbuild.core.image import FileReference, Image, Size, output_format
+from imgbuild.core.plan.capabilities import Capabilities, RatioOption, ReferenceLimits, SizeOption
+from imgbuild.core.plan.geometry import Ask, Problem, choose, describe
+from imgbuild.core.plan.resolve import resolve
+from imgbuild.core.plan.spec import Geometry
 
 SIZES = Capabilities(
     model="sizes",

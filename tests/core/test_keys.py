@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from imgbuild.core.derivation import Recipe, derivation_key
 from imgbuild.core.image import Size
-from imgbuild.core.spec import RECIPES, Geometry, Spec, keys
+from imgbuild.core.plan.spec import RECIPES, Geometry, Spec, keys
 
 FULL = Spec(
     prompt='灯台 at dusk\n"quoted"',

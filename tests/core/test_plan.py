@@ -9,12 +9,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 from plan_world import World, image, resolved
 
-from imgbuild.core.action import Action, Mode, Plan
 from imgbuild.core.events import ActionKind, Cause
 from imgbuild.core.image import FileReference, ImageReference, Size, UrlReference
 from imgbuild.core.lock import Lock
-from imgbuild.core.plan import make_plan
-from imgbuild.core.resolve import Resolved
+from imgbuild.core.plan.action import Action, Mode, Plan
+from imgbuild.core.plan.planner import make_plan
+from imgbuild.core.plan.resolve import Resolved
 
 
 def plan(world: World, lock: Lock, *images: Resolved, mode: Mode | None = None) -> Plan:

@@ -143,7 +143,9 @@ class Reader:
                 self._address = self._servers.enter_context(running(EmulatorOptions(latency=0)))
             return [(step, self._run(step.command, folder)) for step in steps(block)]
         if block.language == "yaml" and "fragment" not in block.how:
-            assert _MANIFEST.search(block.text), f"line {block.line}: neither a manifest nor <!-- fragment -->"
+            assert _MANIFEST.search(block.text), (
+                f"line {block.line}: neither a manifest nor <!-- fragment -->"
+            )
             self._check(block)
         return []
 
@@ -192,5 +194,6 @@ class Reader:
             timeout=60,
         )
         self._code = done.returncode
+        assert self._code != 5, f"{command}\n{done.stdout}"
         said = done.stdout.replace(str(self.home), HOME)
         return said.replace(self._address.removeprefix("http://"), PORT) if self._address else said

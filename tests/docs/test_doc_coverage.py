@@ -12,7 +12,7 @@ from imgbuild.cli import COMMANDS
 from imgbuild.commands.arguments import Parser, add_common
 from imgbuild.core import model
 from imgbuild.core.errors import FailureKind
-from imgbuild.core.template_guard import _FILTERS
+from imgbuild.core.manifest.template_guard import _FILTERS
 from imgbuild.emulator.faults import known_faults
 from imgbuild.providers.uniall_models import models
 

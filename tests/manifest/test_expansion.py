@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from workbench import Workbench
 
 from imgbuild.core.image import FileReference, Image, ImageReference, Size, UrlReference
-from imgbuild.core.origin import ImageOrigin
-from imgbuild.core.project import load_project
+from imgbuild.core.manifest.load import load_project
+from imgbuild.core.manifest.origin import ImageOrigin
 from imgbuild.run.files import DiskFiles
 
 HEAD = "version: 1\nimages:\n"

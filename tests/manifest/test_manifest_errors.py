@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from workbench import Workbench
 
 from imgbuild.core.errors import ManifestError, UsageError
-from imgbuild.core.project import load_project
+from imgbuild.core.manifest.load import load_project
 from imgbuild.run.files import DiskFiles
 
 HEAD = "version: 1\nimages:\n"

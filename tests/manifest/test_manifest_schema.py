@@ -13,9 +13,9 @@ from workbench import Workbench
 
 from imgbuild.core.durations import parse_duration, parse_rate
 from imgbuild.core.errors import ManifestError
+from imgbuild.core.manifest.source import Source
+from imgbuild.core.manifest.yaml12 import parse_yaml
 from imgbuild.core.schema import manifest_schema
-from imgbuild.core.source import Source
-from imgbuild.core.yaml12 import parse_yaml
 
 ROOT = Path(__file__).parents[2]
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imgbuild.core.template import TemplateFailure, Templates
+from imgbuild.core.manifest.template import TemplateFailure, Templates
 
 FILES = {
     "ok.j2": "ok {{ x }}",

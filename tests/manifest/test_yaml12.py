@@ -9,9 +9,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imgbuild.core.scalar_place import place_in_scalar, text_as_written
-from imgbuild.core.source import Source
-from imgbuild.core.yaml12 import Map, Seq, parse_yaml, pure_events
+from imgbuild.core.manifest.scalar_place import place_in_scalar, text_as_written
+from imgbuild.core.manifest.source import Source
+from imgbuild.core.manifest.yaml12 import Map, Seq, parse_yaml, pure_events
 
 
 def read(text: str) -> Any:

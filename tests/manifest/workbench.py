@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from imgbuild.core.errors import Diagnostic, ManifestError
-from imgbuild.core.project import Project, load_project
+from imgbuild.core.manifest.load import load_project
+from imgbuild.core.manifest.project import Project
 from imgbuild.run.files import DiskFiles
 
 

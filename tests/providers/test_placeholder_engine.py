@@ -8,9 +8,9 @@ from collections.abc import Callable
 
 import pytest
 
-from imgbuild.core.capabilities import Capabilities
 from imgbuild.core.errors import ProviderFailure
 from imgbuild.core.image import Size
+from imgbuild.core.plan.capabilities import Capabilities
 from imgbuild.images import CARD_VERSION
 from imgbuild.providers.base import FileResult, Finished, ProviderSettings, Request
 from imgbuild.providers.placeholder import TYPE, placeholder_size

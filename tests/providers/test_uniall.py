@@ -13,10 +13,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from raw_server import CANARY, Received, answer, http, serving
 
-from imgbuild.core.capabilities import Capabilities, UnknownModel
 from imgbuild.core.errors import FailureKind as K
 from imgbuild.core.errors import ProviderFailure, UsageError
 from imgbuild.core.image import Json, Size
+from imgbuild.core.plan.capabilities import Capabilities, UnknownModel
 from imgbuild.providers.base import (
     Finished,
     Pending,

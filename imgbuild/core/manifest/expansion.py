@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from imgbuild.core.image import Image
-from imgbuild.core.source import Source
-from imgbuild.core.texts import Text
+from imgbuild.core.manifest.source import Source
+from imgbuild.core.manifest.texts import Text
 
 
 @dataclass(frozen=True, slots=True)

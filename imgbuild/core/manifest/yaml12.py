@@ -20,7 +20,7 @@ from yaml.events import (
     StreamEndEvent,
 )
 
-from imgbuild.core.source import Source
+from imgbuild.core.manifest.source import Source
 
 try:
     from yaml._yaml import CParser

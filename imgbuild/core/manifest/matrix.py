@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from itertools import product
 from math import prod
 
-from imgbuild.core.label import Label, unfit_for_id
-from imgbuild.core.manifest_fields import shown
-from imgbuild.core.reporter import Reporter
-from imgbuild.core.scalar_place import text_as_written
+from imgbuild.core.manifest.fields import shown
+from imgbuild.core.manifest.label import Label, unfit_for_id
+from imgbuild.core.manifest.reporter import Reporter
+from imgbuild.core.manifest.scalar_place import text_as_written
+from imgbuild.core.manifest.validate import kind_of
+from imgbuild.core.manifest.yaml12 import Map, Seq
 from imgbuild.core.suggest import did_you_mean
-from imgbuild.core.validate import kind_of
-from imgbuild.core.yaml12 import Map, Seq
 
 _AXIS_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _TAKEN = ("id", "name")

@@ -6,18 +6,18 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from imgbuild.core.expansion import Claim, Expansion, Link
-from imgbuild.core.field_values import PARSERS, FieldValues
 from imgbuild.core.image import Image, ImageReference, Size
-from imgbuild.core.items import Given, declared_items
-from imgbuild.core.manifest_fields import shown
-from imgbuild.core.origin import Declaration, ImageOrigin
-from imgbuild.core.project import FileProblem
-from imgbuild.core.reading import Reading
-from imgbuild.core.reporter import Reporter
-from imgbuild.core.template import Compiled
-from imgbuild.core.texts import Renderer, Text, Unrendered, plain
-from imgbuild.core.yaml12 import Map, Seq
+from imgbuild.core.manifest.expansion import Claim, Expansion, Link
+from imgbuild.core.manifest.field_values import PARSERS, FieldValues
+from imgbuild.core.manifest.fields import shown
+from imgbuild.core.manifest.items import Given, declared_items
+from imgbuild.core.manifest.origin import Declaration, ImageOrigin
+from imgbuild.core.manifest.project import FileProblem
+from imgbuild.core.manifest.reading import Reading
+from imgbuild.core.manifest.reporter import Reporter
+from imgbuild.core.manifest.template import Compiled
+from imgbuild.core.manifest.texts import Renderer, Text, Unrendered, plain
+from imgbuild.core.manifest.yaml12 import Map, Seq
 
 MAX_IMAGES = 1_000_000
 MAX_TEXT = 128 * 1024 * 1024

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from typing import Any
 
 from imgbuild.core.errors import Place
-from imgbuild.core.layers import Layer, Merged
+from imgbuild.core.manifest.layers import Layer, Merged
+from imgbuild.core.manifest.scalar_place import place_in_scalar
+from imgbuild.core.manifest.source import Source
+from imgbuild.core.manifest.template import TemplateFailure, Templates
+from imgbuild.core.manifest.yaml12 import Map
 from imgbuild.core.safepath import safe_path
-from imgbuild.core.scalar_place import place_in_scalar
-from imgbuild.core.source import Source
-from imgbuild.core.template import TemplateFailure, Templates
-from imgbuild.core.yaml12 import Map
 
 
 @dataclass(frozen=True, slots=True, eq=False)

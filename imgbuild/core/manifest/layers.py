@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
-from imgbuild.core.manifest_fields import shown
-from imgbuild.core.model import Preset
-from imgbuild.core.reporter import Reporter
+from imgbuild.core.manifest.fields import shown
+from imgbuild.core.manifest.model import Preset
+from imgbuild.core.manifest.reporter import Reporter
+from imgbuild.core.manifest.validate import strings
+from imgbuild.core.manifest.yaml12 import Map, Seq
 from imgbuild.core.suggest import did_you_mean
-from imgbuild.core.validate import strings
-from imgbuild.core.yaml12 import Map, Seq
 
 FIELDS = frozenset(f.alias or name for name, f in Preset.model_fields.items()) - {"vars", "extends"}
 _MAX_DEPTH = 100

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
 
-from imgbuild.core.manifest_fields import (
+from imgbuild.core.manifest.fields import (
     AlphaText,
     ApiKey,
     BackgroundText,

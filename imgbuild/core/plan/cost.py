@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from imgbuild.core.capabilities import Capabilities, Price
 from imgbuild.core.image import Size
+from imgbuild.core.plan.capabilities import Capabilities, Price
 
 PerImage = float | Mapping[str, float]
 """One price, or prices by "WxH", resolution, quality or "default": the most specific one counts."""

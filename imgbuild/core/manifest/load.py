@@ -5,25 +5,37 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from imgbuild.core.consistency import check_paths, resolve_references
-from imgbuild.core.errors import Diagnostic, ManifestError, Position, UsageError
-from imgbuild.core.expand import Expander
-from imgbuild.core.expansion import Claim
-from imgbuild.core.layers import Layer, Merger, Scope
-from imgbuild.core.manifest_fields import is_template, is_variable, parse_name, shown
-from imgbuild.core.model import IncludedManifest, Manifest, Profile, ProviderConfig
-from imgbuild.core.origin import Declaration
-from imgbuild.core.project import FileProblem, Project, ProjectFiles
-from imgbuild.core.reading import Reading
-from imgbuild.core.reporter import Reporter
+from imgbuild.core.errors import Diagnostic, ManifestError, Place, Position, UsageError
+from imgbuild.core.image import Image
+from imgbuild.core.manifest.consistency import check_paths, resolve_references
+from imgbuild.core.manifest.expand import Expander
+from imgbuild.core.manifest.expansion import Claim
+from imgbuild.core.manifest.fields import is_template, is_variable, parse_name, shown
+from imgbuild.core.manifest.layers import Layer, Merger, Scope
+from imgbuild.core.manifest.model import IncludedManifest, Manifest, Profile, ProviderConfig
+from imgbuild.core.manifest.origin import Declaration
+from imgbuild.core.manifest.project import FileProblem, Project, ProjectFiles
+from imgbuild.core.manifest.reading import Reading
+from imgbuild.core.manifest.reporter import Reporter
+from imgbuild.core.manifest.scalar_place import place_in_scalar
+from imgbuild.core.manifest.source import Source
+from imgbuild.core.manifest.template import TemplateFailure
+from imgbuild.core.manifest.texts import Text
+from imgbuild.core.manifest.validate import Broken, kind_of, strings, validate
+from imgbuild.core.manifest.yaml12 import Map, parse_yaml
 from imgbuild.core.safepath import UnsafePath, collision_key, output_reason, safe_path
-from imgbuild.core.scalar_place import place_in_scalar
-from imgbuild.core.source import Source
 from imgbuild.core.suggest import did_you_mean
-from imgbuild.core.template import TemplateFailure
-from imgbuild.core.texts import Text
-from imgbuild.core.validate import Broken, kind_of, strings, validate
-from imgbuild.core.yaml12 import Map, parse_yaml
+
+
+def load_project(
+    manifest_path: str, files: ProjectFiles, *, profile: str | None = None, display_root: str = ""
+) -> Project:
+    """Read, check and expand a manifest.
+
+    `display_root` is put before file names in positions. Raises ManifestError with every error, and
+    UsageError for a profile that does not exist.
+    """
+    return Loader(manifest_path, files, profile, display_root).load()
 
 
 class Loader:
@@ -80,6 +92,9 @@ class Loader:
             order=order,
             inputs=self._reading.inputs,
             globs=tuple(sorted(self._reading.globs)),
+            disabled=frozenset(disabled),
+            type_places=dict(_type_places(root)),
+            warnings=tuple(_not_built_yet(manifest, images)),
         )
 
     def _root(self) -> Map:
@@ -286,6 +301,25 @@ def _members(node: Map, key: str) -> Iterator[tuple[str, Any]]:
     section = node.get(key)
     if isinstance(section, Map):
         yield from ((name, value) for name, value in section.items() if not name.startswith("x-"))
+
+
+def _type_places(root: Map) -> Iterator[tuple[str, Place]]:
+    for name, provider in _members(root, "providers"):
+        if isinstance(provider, Map):
+            where = root.source.position(provider.values_at["type"])
+            yield name, Place(where, (), root.source.line(where.line))
+
+
+def _not_built_yet(manifest: Manifest, images: list[Image]) -> Iterator[str]:
+    """What is understood and checked, but not carried out by this version: said, never silent."""
+    for what, present in (
+        ("assets", manifest.assets is not None),
+        ("atlases", bool(manifest.atlases)),
+        ("derive", any(image.derive for image in images)),
+        ("alpha", any(image.alpha is not None for image in images)),
+    ):
+        if present:
+            yield f"{what}: this version checks it and does not build it yet"
 
 
 def _layers(node: Map, key: str, label: str, folder: str) -> Iterator[Layer]:

@@ -8,12 +8,12 @@ from typing import Any, TypeVar, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from imgbuild.core.manifest_fields import shown
-from imgbuild.core.model import Model
-from imgbuild.core.reporter import Reporter
-from imgbuild.core.source import Source
+from imgbuild.core.manifest.fields import shown
+from imgbuild.core.manifest.model import Model
+from imgbuild.core.manifest.reporter import Reporter
+from imgbuild.core.manifest.source import Source
+from imgbuild.core.manifest.yaml12 import Map, Node, Seq
 from imgbuild.core.suggest import did_you_mean
-from imgbuild.core.yaml12 import Map, Node, Seq
 
 M = TypeVar("M", bound=Model)
 Broken = set[tuple[int, str]]

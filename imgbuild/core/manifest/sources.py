@@ -12,12 +12,12 @@ from dataclasses import dataclass
 from datetime import date, datetime, time
 from typing import Any
 
-from imgbuild.core.label import Label, unfit_for_id
-from imgbuild.core.manifest_fields import shown
-from imgbuild.core.scalar_place import text_as_written
-from imgbuild.core.source import Source
-from imgbuild.core.validate import kind_of
-from imgbuild.core.yaml12 import MAX_DEPTH, Map, Problem, Seq, parse_yaml
+from imgbuild.core.manifest.fields import shown
+from imgbuild.core.manifest.label import Label, unfit_for_id
+from imgbuild.core.manifest.scalar_place import text_as_written
+from imgbuild.core.manifest.source import Source
+from imgbuild.core.manifest.validate import kind_of
+from imgbuild.core.manifest.yaml12 import MAX_DEPTH, Map, Problem, Seq, parse_yaml
 
 _FRONT_MATTER = re.compile(r"---[ \t]*(?:\r\n|\n|\r)")
 _FRONT_MATTER_END = re.compile(r"^(?:---|\.\.\.)[ \t]*$", re.MULTILINE)

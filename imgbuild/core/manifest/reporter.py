@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from imgbuild.core.errors import Diagnostic, ManifestError
-from imgbuild.core.source import Source
-from imgbuild.core.yaml12 import Problem
+from imgbuild.core.manifest.source import Source
+from imgbuild.core.manifest.yaml12 import Problem
 
 _MAX_DIAGNOSTICS = 1_000
 _MANY = 50

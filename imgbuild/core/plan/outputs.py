@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from imgbuild.core.action import Facts, Mode, OutputPlan
 from imgbuild.core.derivation import Recipe
 from imgbuild.core.events import ActionKind, Cause, Reason
-from imgbuild.core.image import Image, Size
+from imgbuild.core.image import Image, Size, output_format
 from imgbuild.core.lock import LockedImage, LockedOutput, LockedSource
-from imgbuild.core.resolve import Resolved, output_format
+from imgbuild.core.plan.action import Facts, Mode, OutputPlan
+from imgbuild.core.plan.resolve import Resolved
 from imgbuild.core.results import StoredOutput
 
 

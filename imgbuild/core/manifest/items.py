@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from imgbuild.core.manifest_fields import shown
-from imgbuild.core.matrix import read_matrix
-from imgbuild.core.origin import Declaration
-from imgbuild.core.project import FileProblem
-from imgbuild.core.reading import Reading
-from imgbuild.core.reporter import Reporter
+from imgbuild.core.manifest.fields import shown
+from imgbuild.core.manifest.matrix import read_matrix
+from imgbuild.core.manifest.origin import Declaration
+from imgbuild.core.manifest.project import FileProblem
+from imgbuild.core.manifest.reading import Reading
+from imgbuild.core.manifest.reporter import Reporter
+from imgbuild.core.manifest.sources import KINDS, Item, inline_items
+from imgbuild.core.manifest.yaml12 import Map, Seq
 from imgbuild.core.safepath import UnsafePath
-from imgbuild.core.sources import KINDS, Item, inline_items
-from imgbuild.core.yaml12 import Map, Seq
 
 Given = tuple[str | None, Mapping[str, Any]]
 """What stands in the id's brackets, and what templates see besides the variables."""

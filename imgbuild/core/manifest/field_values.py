@@ -6,14 +6,20 @@ import re
 from collections.abc import Callable, Iterable
 from typing import Any
 
-from imgbuild.core import manifest_fields as fields
-from imgbuild.core.image import FileReference, ImageReference, Reference, UrlReference
-from imgbuild.core.manifest_fields import shown
-from imgbuild.core.reading import Reading
+from imgbuild.core.image import (
+    FILE_FORMATS,
+    FileReference,
+    ImageReference,
+    Reference,
+    UrlReference,
+    output_format,
+)
+from imgbuild.core.manifest import fields
+from imgbuild.core.manifest.fields import shown
+from imgbuild.core.manifest.reading import Reading
 from imgbuild.core.safepath import output_reason, safe_path
 from imgbuild.core.suggest import did_you_mean
 
-OUTPUT_FORMATS = ("png", "jpg", "jpeg", "webp", "avif")
 _URL = re.compile(r"(?i)https?://[^\s/?#@]+([/?#]\S*)?")
 
 
@@ -84,8 +90,8 @@ class FieldValues:
         reason = output_reason(path, self._manifest_paths) or self._reading.output_problem(path)
         if reason:
             raise ValueError(f'"{shown(path)}" {reason}')
-        if path.rsplit(".", 1)[-1].lower() not in OUTPUT_FORMATS:
-            raise ValueError(f'"{shown(path)}" must end in {", ".join("." + f for f in OUTPUT_FORMATS)}')
+        if output_format(path) is None:
+            raise ValueError(f'"{shown(path)}" must end in {", ".join(FILE_FORMATS)}')
         return path
 
     def reference(self, raw: str, folder: str) -> Reference:

@@ -6,26 +6,34 @@ whose reference is generated first is planned again when that reference is there
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
-from imgbuild.core.action import Action, Facts, Mode, OutputPlan, Plan
 from imgbuild.core.events import ActionKind, Cause, Reason
 from imgbuild.core.image import Image, ImageReference, Json, Reference, UrlReference
 from imgbuild.core.lock import Lock, LockedImage, LockedSource
-from imgbuild.core.output_plan import can_have, output_reasons, plan_outputs
-from imgbuild.core.reasons import changed_fields
-from imgbuild.core.resolve import Resolved
+from imgbuild.core.plan.action import Action, Facts, Mode, OutputPlan, Plan
+from imgbuild.core.plan.outputs import can_have, output_reasons, plan_outputs
+from imgbuild.core.plan.reasons import changed_fields
+from imgbuild.core.plan.resolve import Resolved
+from imgbuild.core.plan.spec import Geometry, Keys, Spec, keys
 from imgbuild.core.results import StoredResult
-from imgbuild.core.spec import Geometry, Keys, Spec, keys
 
 
 def make_plan(
-    images: Sequence[Resolved], order: Sequence[str], lock: Lock, facts: Facts, mode: Mode, *, whole: bool
+    images: Sequence[Resolved],
+    order: Sequence[str],
+    lock: Lock,
+    facts: Facts,
+    mode: Mode,
+    *,
+    whole: bool,
+    disabled: Collection[str] = (),
 ) -> Plan:
     """Plan images, each after the images that it refers to (`order`).
 
-    `whole`: these are all images of the manifest, so that other entries of the lock are dropped.
+    `whole`: these are all images of the manifest, so that other entries of the lock are dropped, except
+    those of `disabled` names.
     """
     by_id = {resolved.image.id: resolved for resolved in images}
     ours = lock.output_digests()
@@ -38,7 +46,8 @@ def make_plan(
             actions[id] = _share(action, first)
             masters[id] = action.source.digest if action.source else None
     planned = [actions[resolved.image.id] for resolved in images]
-    dropped = sorted(set(lock.images) - set(by_id)) if whole else []
+    others = sorted(set(lock.images) - set(by_id)) if whole else []
+    dropped = [id for id in others if id.partition("[")[0] not in disabled]
     return Plan(tuple(planned) + tuple(_remove(id, lock.images[id]) for id in dropped))
 
 

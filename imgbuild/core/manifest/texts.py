@@ -6,13 +6,13 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from imgbuild.core.layers import Layer
-from imgbuild.core.origin import Declaration
-from imgbuild.core.reporter import Reporter
-from imgbuild.core.scalar_place import place_in_scalar
-from imgbuild.core.source import Source
-from imgbuild.core.template import Compiled, TemplateFailure
-from imgbuild.core.yaml12 import Map, Seq
+from imgbuild.core.manifest.layers import Layer
+from imgbuild.core.manifest.origin import Declaration
+from imgbuild.core.manifest.reporter import Reporter
+from imgbuild.core.manifest.scalar_place import place_in_scalar
+from imgbuild.core.manifest.source import Source
+from imgbuild.core.manifest.template import Compiled, TemplateFailure
+from imgbuild.core.manifest.yaml12 import Map, Seq
 
 _MAX_DEPTH = 100
 

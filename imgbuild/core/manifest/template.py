@@ -17,9 +17,9 @@ from jinja2 import (
     nodes,
 )
 
-from imgbuild.core.manifest_fields import is_template, shown
+from imgbuild.core.manifest.fields import is_template, shown
+from imgbuild.core.manifest.template_guard import MAX_RENDERED, METER, Meter, MissingName, Sandbox, TooMuch
 from imgbuild.core.suggest import did_you_mean
-from imgbuild.core.template_guard import MAX_RENDERED, METER, Meter, MissingName, Sandbox, TooMuch
 
 MAX_CODE = 48 * 1024
 """Characters inside a template's tags: compiling takes long for more. The text around them is free."""

@@ -11,9 +11,9 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from fractions import Fraction
 
-from imgbuild.core.capabilities import Capabilities
 from imgbuild.core.image import Image, Size
-from imgbuild.core.spec import Geometry
+from imgbuild.core.plan.capabilities import Capabilities
+from imgbuild.core.plan.spec import Geometry
 
 TIERS = ("0.5k", "1k", "2k", "4k", "8k")
 

@@ -6,11 +6,11 @@ from collections.abc import Iterable
 from dataclasses import replace
 from itertools import pairwise
 
-from imgbuild.core.expansion import Claim, Expansion, Link
-from imgbuild.core.graph import build_order
 from imgbuild.core.image import Image, ImageReference
-from imgbuild.core.manifest_fields import shown
-from imgbuild.core.reporter import Reporter
+from imgbuild.core.manifest.expansion import Claim, Expansion, Link
+from imgbuild.core.manifest.fields import shown
+from imgbuild.core.manifest.graph import build_order
+from imgbuild.core.manifest.reporter import Reporter
 from imgbuild.core.safepath import collision_key
 from imgbuild.core.suggest import did_you_mean
 

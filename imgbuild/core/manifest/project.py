@@ -1,16 +1,17 @@
-"""The door to the manifest: a manifest's path and the files around it to images, or all its errors."""
+"""What a loaded manifest is, and the one seam through which it reads its files."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from imgbuild.core.errors import Place
 from imgbuild.core.image import Image
 
 if TYPE_CHECKING:
     # Opening this module for its types costs neither the validator nor the template engine.
-    from imgbuild.core.model import Manifest, ProviderConfig
+    from imgbuild.core.manifest.model import Manifest, ProviderConfig
 
 
 class FileProblem(Exception):
@@ -55,18 +56,9 @@ class Project:
     """Every file that was read, sorted, relative to the project."""
     globs: tuple[str, ...] = ()
     """Every pattern that was looked up, sorted: a new match changes the project, too."""
+    disabled: frozenset[str] = frozenset()
+    """Names of images with `enabled: false`: not built, and not forgotten either."""
+    type_places: Mapping[str, Place] = field(default_factory=dict)
+    """Where each provider's type was written: only the shell knows which types there are."""
     warnings: tuple[str, ...] = ()
     """What is odd without being wrong, in a sentence each."""
-
-
-def load_project(
-    manifest_path: str, files: ProjectFiles, *, profile: str | None = None, display_root: str = ""
-) -> Project:
-    """Read, check and expand a manifest.
-
-    `display_root` is put before file names in positions. Raises ManifestError with every error, and
-    UsageError for a profile that does not exist.
-    """
-    from imgbuild.core.load import Loader
-
-    return Loader(manifest_path, files, profile, display_root).load()

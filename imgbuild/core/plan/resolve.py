@@ -5,13 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from imgbuild.core.capabilities import Capabilities, UnknownModel
-from imgbuild.core.cost import PerImage, estimate
-from imgbuild.core.geometry import Ask, Option, Problem, choose
-from imgbuild.core.image import FileReference, Image, ImageReference
+from imgbuild.core.image import FileReference, Image, ImageReference, output_format
+from imgbuild.core.plan.capabilities import Capabilities, UnknownModel
+from imgbuild.core.plan.cost import PerImage, estimate
+from imgbuild.core.plan.geometry import Ask, Option, Problem, choose
 from imgbuild.core.suggest import did_you_mean
 
-OUTPUT_FORMATS = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp", ".avif": "avif"}
 OPAQUE_FORMATS = frozenset({"jpeg"})
 
 
@@ -35,15 +34,9 @@ class Resolved:
     """Results that one request can give."""
 
 
-def output_format(path: str) -> str | None:
-    """The file format that an output's extension stands for."""
-    dot = path.rfind(".")
-    return OUTPUT_FORMATS.get(path[dot:].lower()) if dot >= 0 else None
-
-
 def resolve(image: Image, capabilities: Capabilities, per_image: PerImage | None) -> Ask | list[Problem]:
     """What to ask for. Every unsupported field is a problem that says what is allowed."""
-    problems = [*_unsupported(image, capabilities), *_output(image)]
+    problems = [*_unsupported(image, capabilities), *_transparency(image)]
 
     def price_of(option: Option) -> float | None:
         return estimate(
@@ -67,15 +60,8 @@ def unknown_model(image: Image, unknown: UnknownModel, provider_type: str) -> Pr
     )
 
 
-def _output(image: Image) -> Iterable[Problem]:
+def _transparency(image: Image) -> Iterable[Problem]:
     format = output_format(image.output)
-    if format is None:
-        allowed = ", ".join(sorted(OUTPUT_FORMATS))
-        yield Problem(
-            "output",
-            f'the output\'s extension does not tell a format: "{image.output}"',
-            f"allowed: {allowed}",
-        )
     if image.background == "transparent" and format in OPAQUE_FORMATS:
         yield Problem(
             "background",

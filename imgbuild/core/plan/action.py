@@ -9,12 +9,12 @@ from typing import Protocol
 
 from imgbuild.core.derivation import Recipe
 from imgbuild.core.events import ActionEvent, ActionKind, Reason, SummaryEvent
-from imgbuild.core.geometry import describe
 from imgbuild.core.image import FileReference, Image, Reference, UrlReference
 from imgbuild.core.lock import LockedImage, LockedOutput, LockedSource
-from imgbuild.core.resolve import Resolved
+from imgbuild.core.plan.geometry import describe
+from imgbuild.core.plan.resolve import Resolved
+from imgbuild.core.plan.spec import Keys, Spec
 from imgbuild.core.results import StoredOutput, StoredResult
-from imgbuild.core.spec import Keys, Spec
 
 
 class Facts(Protocol):
