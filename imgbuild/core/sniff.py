@@ -26,6 +26,7 @@ MAX_PIXELS = 1 << 27
 
 _REMEDY = "The service answered with something else than a picture; look at the kept bytes, or try again."
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_PADDING = b"\0\r\n "
 _PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
 _NOT_A_FRAME = frozenset({0xC4, 0xC8, 0xCC})
 _OTHERS = (
@@ -117,10 +118,13 @@ def _data_after(name: str, count: int) -> BadImageError:
 
 
 def _require_end(window: Window, name: str, marker: bytes, what: str) -> None:
-    """The file must end with `marker`; what stands behind it is told apart from a missing end."""
-    if window.tail.endswith(marker):
-        return
+    """The file must end with `marker`; what stands behind it is told apart from a missing end.
+
+    Padding is let pass: cameras and delivery networks write it, and a paid picture is whole without it.
+    """
     found = window.tail.rfind(marker)
+    if found >= 0 and not window.tail[found + len(marker) :].strip(_PADDING):
+        return
     if found >= 0:
         raise _data_after(name, len(window.tail) - found - len(marker))
     raise _truncated(name, f"{what} is not at its end")

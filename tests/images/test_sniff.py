@@ -99,8 +99,16 @@ def test_a_cut_file_is_refused(make_picture, name: str, missing: int) -> None:
         whole(data[:-missing])
 
 
+@pytest.mark.parametrize("name", ["a.png", "a.jpg"])
+@pytest.mark.parametrize("padding", [b"\0", b"\r\n", b"\0" * 400])
+def test_padding_behind_the_end_is_let_pass(make_picture, name: str, padding: bytes) -> None:
+    whole = make_picture(name).read_bytes()
+    padded = whole + padding
+    assert sniff(padded, padded, len(padded)) == sniff(whole, whole, len(whole))
+
+
 @pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.webp", "a.avif", "a.gif"])
-@pytest.mark.parametrize("tail", [b"PK\x03\x04\x14\0\0\0\x08\0zipped", b"<script>alert(1)</script>", b"\0"])
+@pytest.mark.parametrize("tail", [b"PK\x03\x04\x14\0\0\0\x08\0zipped", b"<script>alert(1)</script>", b"\0x"])
 def test_data_behind_the_end_are_refused(make_picture, name: str, tail: bytes) -> None:
     with pytest.raises(BadImageError, match=r"follow|broken"):
         whole(make_picture(name).read_bytes() + tail)
