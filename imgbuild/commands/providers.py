@@ -17,6 +17,7 @@ from imgbuild.ui.spans import Line, Span, line
 if TYPE_CHECKING:
     from imgbuild.core.manifest.model import ProviderConfig
     from imgbuild.core.manifest.project import Project
+    from imgbuild.providers.base import ProviderType
     from imgbuild.run.workspace import Invocation
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(:-[^}]*)?\}")
@@ -53,8 +54,8 @@ def run(args: argparse.Namespace, context: Context) -> int:
     invocation = context.invocation()
     from imgbuild.run.workspace import load
 
-    project = load(invocation).project
-    listed = _listed(invocation, project)
+    loaded = load(invocation)
+    listed = _listed(invocation, loaded.project, loaded.types)
     display = context.display
     if args.trust is not None:
         origin = _trust(args.trust, listed)
@@ -69,12 +70,10 @@ def run(args: argparse.Namespace, context: Context) -> int:
     return 0
 
 
-def _listed(invocation: Invocation, project: Project) -> dict[str, Listed]:
+def _listed(invocation: Invocation, project: Project, types: Mapping[str, ProviderType]) -> dict[str, Listed]:
     from imgbuild.run.connections import fill_in, read_variables
-    from imgbuild.run.resolution import provider_types
     from imgbuild.run.trust import is_trusted
 
-    types, _ = provider_types(project)
     values = read_variables(invocation.root, invocation.environ)
     listed: dict[str, Listed] = {}
     for name, config in project.providers.items():

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from imgbuild.core.image import Json, Size
 from imgbuild.core.plan.capabilities import Capabilities, UnknownModel
@@ -92,6 +92,8 @@ class ProviderSettings:
     timeout: float = 300.0
     deadline: float = 900.0
     poll_interval: float = 3.0
+    options: Mapping[str, Json] = field(default_factory=dict)
+    """The provider's other members in the manifest, for the types that have some of their own."""
     scratch: Callable[[], Path] = field(kw_only=True, repr=False, compare=False)
     """Gives the path of a new, not yet existing file for result bytes, on the cache's own disk."""
 
@@ -140,4 +142,17 @@ class ProviderType(Protocol):
 
     def connect(self, settings: ProviderSettings) -> Provider:
         """Open it. Imports its network code only now."""
+        ...
+
+
+@runtime_checkable
+class ConfigurableType(Protocol):
+    """A type whose abilities stand in the manifest itself (`http`, `command`)."""
+
+    def configured(self, options: Mapping[str, Json]) -> ProviderType:
+        """The type as one provider's entry describes it; `options` are the entry's own members.
+
+        Raises:
+            ValueError: the description is wrong; the message says where and what.
+        """
         ...

@@ -53,12 +53,7 @@ def run_build(workspace: Workspace, options: BuildOptions, emit: Emit, confirm: 
     plan = plan_workspace(workspace, options.targets, locked=options.locked, overwrite=options.overwrite)
     if options.locked:
         require_locked(plan)
-    connections = Connections(
-        workspace.project,
-        workspace.invocation.root,
-        workspace.invocation.environ,
-        workspace.cache.blobs.scratch,
-    )
+    connections = Connections(workspace)
     busy = [action for action in plan.actions if action.kind is not ActionKind.NONE]
     for warning in plan_warnings(workspace, plan):
         emit(warning)

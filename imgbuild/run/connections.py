@@ -11,12 +11,11 @@ from dotenv import dotenv_values
 
 from imgbuild.core.errors import ProviderFailure, UsageError
 from imgbuild.core.manifest.model import ProviderConfig
-from imgbuild.core.manifest.project import Project
-from imgbuild.providers.base import Provider, ProviderSettings, ProviderType
-from imgbuild.providers.registry import provider_type
+from imgbuild.providers.base import Provider, ProviderSettings
 from imgbuild.run.limits import Limiter
-from imgbuild.run.resolution import PLACEHOLDER
+from imgbuild.run.resolution import PLACEHOLDER, own_options
 from imgbuild.run.trust import is_trusted, origin_of
+from imgbuild.run.workspace import Workspace
 
 CONCURRENCY = 8
 """Generations in flight at one provider, where the manifest does not say."""
@@ -64,13 +63,12 @@ def fill_in(text: str, variables: Mapping[str, str], where: str) -> str:
 class Connections:
     """Opens each provider at most once, and closes them all."""
 
-    def __init__(
-        self, project: Project, root: Path, environ: Mapping[str, str], scratch: Callable[[], Path]
-    ) -> None:
-        self._project = project
-        self._root = root
-        self._environ = environ
-        self._scratch = scratch
+    def __init__(self, workspace: Workspace) -> None:
+        self._project = workspace.project
+        self._types = workspace.types
+        self._root = workspace.invocation.root
+        self._environ = workspace.invocation.environ
+        self._scratch = workspace.cache.blobs.scratch
         self._open: dict[str, Connection] = {}
 
     def settings(self, name: str) -> ProviderSettings:
@@ -82,7 +80,7 @@ class Connections:
         config = self._project.providers.get(name)
         if config is None:
             return ProviderSettings(name, PLACEHOLDER, scratch=self._scratch)
-        kind = _type(config.type)
+        kind = self._types[name]
         variables = read_variables(self._root, self._environ)
         where = f'provider "{name}"'
         base_url = self.base_url(name)
@@ -108,7 +106,7 @@ class Connections:
         if config is None:
             return None
         if config.base_url is None:
-            return _type(config.type).default_base_url
+            return self._types[name].default_base_url
         variables = read_variables(self._root, self._environ)
         return fill_in(config.base_url, variables, f'provider "{name}"')
 
@@ -119,20 +117,13 @@ class Connections:
             config = self._project.providers.get(name)
             most = config.concurrency if config else None
             limiter = Limiter(most or CONCURRENCY, config.rate if config else None)
-            self._open[name] = Connection(_type(settings.type).connect(settings), settings, limiter)
+            self._open[name] = Connection(self._types[name].connect(settings), settings, limiter)
         return self._open[name]
 
     async def aclose(self) -> None:
         """Close what was opened."""
         for connection in self._open.values():
             await connection.provider.aclose()
-
-
-def _type(name: str) -> ProviderType:
-    kind = provider_type(name)
-    if kind is None:
-        raise UsageError(f'there is no provider type "{name}"')
-    return kind
 
 
 def _settings(
@@ -145,5 +136,11 @@ def _settings(
     }
     told = {field: seconds for field, seconds in durations.items() if seconds is not None}
     return ProviderSettings(
-        name=name, type=config.type, base_url=base_url, api_key=api_key, scratch=scratch, **told
+        name=name,
+        type=config.type,
+        base_url=base_url,
+        api_key=api_key,
+        options=own_options(config),
+        scratch=scratch,
+        **told,
     )

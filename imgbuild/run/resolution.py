@@ -5,22 +5,25 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from imgbuild.core.errors import Diagnostic
-from imgbuild.core.image import Image
+from imgbuild.core.image import Image, Json
+from imgbuild.core.manifest.model import ProviderConfig
 from imgbuild.core.manifest.project import Project
 from imgbuild.core.plan.capabilities import Capabilities, UnknownModel
 from imgbuild.core.plan.cost import PerImage, estimate
 from imgbuild.core.plan.geometry import Problem
 from imgbuild.core.plan.resolve import Resolved, resolve, unknown_model
 from imgbuild.core.suggest import did_you_mean
-from imgbuild.providers.base import ProviderType
+from imgbuild.providers.base import ConfigurableType, ProviderType
 from imgbuild.providers.registry import known_types, provider_type
 
 PLACEHOLDER = "placeholder"
 
 
-def resolve_images(project: Project, *, placeholder: bool) -> tuple[tuple[Resolved, ...], list[Diagnostic]]:
+def resolve_images(
+    project: Project, types: Mapping[str, ProviderType], *, placeholder: bool
+) -> tuple[tuple[Resolved, ...], list[Diagnostic]]:
     """What to ask for, for every image; and every reason why something cannot be asked."""
-    types, diagnostics = provider_types(project)
+    diagnostics: list[Diagnostic] = []
     capabilities: dict[tuple[str, str | None], Capabilities | UnknownModel] = {}
     resolved: list[Resolved] = []
     for image in project.images:
@@ -43,17 +46,34 @@ def provider_types(project: Project) -> tuple[Mapping[str, ProviderType], list[D
     """The types behind the providers' names, and what is wrong with them."""
     types: dict[str, ProviderType] = {}
     diagnostics: list[Diagnostic] = []
-    for name, config in {**project.providers, PLACEHOLDER: None}.items():
-        type_name = config.type if config else PLACEHOLDER
-        kind = provider_type(type_name)
-        if kind is not None:
-            types.setdefault(name, kind)
-            continue
-        message = f'there is no provider type "{type_name}"'
-        hint = did_you_mean(type_name, known_types()) or f"known: {', '.join(known_types())}"
+    for name, config in project.providers.items():
+        kind = provider_type(config.type)
         place = project.type_places[name]
-        diagnostics.append(Diagnostic(message, place.position, place.source_line, hint=hint))
+        if kind is None:
+            message = f'there is no provider type "{config.type}"'
+            hint = did_you_mean(config.type, known_types()) or f"known: {', '.join(known_types())}"
+            diagnostics.append(Diagnostic(message, place.position, place.source_line, hint=hint))
+            continue
+        try:
+            types[name] = kind.configured(own_options(config)) if isinstance(kind, ConfigurableType) else kind
+        except ValueError as error:
+            diagnostics.append(Diagnostic(f'provider "{name}": {error}', place.position, place.source_line))
+    cards = provider_type(PLACEHOLDER)
+    if cards is not None:
+        types.setdefault(PLACEHOLDER, cards)
     return types, diagnostics
+
+
+def own_options(config: ProviderConfig) -> dict[str, Json]:
+    """A provider entry's members that only its type understands, where they are set."""
+    members: dict[str, Json] = {
+        "command": config.command if not isinstance(config.command, list) else list(config.command),
+        "submit": config.submit,
+        "poll": config.poll,
+        "capabilities": config.capabilities,
+        "options": config.options,
+    }
+    return {name: value for name, value in members.items() if value is not None}
 
 
 def _resolve(

@@ -12,8 +12,9 @@ from imgbuild.core.lock import Lock, lock_name, parse_lock
 from imgbuild.core.manifest.load import load_project
 from imgbuild.core.manifest.project import Project
 from imgbuild.core.plan.resolve import Resolved
+from imgbuild.providers.base import ProviderType
 from imgbuild.run.files import DiskFiles
-from imgbuild.run.resolution import resolve_images
+from imgbuild.run.resolution import provider_types, resolve_images
 from imgbuild.store.cache import Cache, default_cache_dir, open_cache
 from imgbuild.store.lockfile import read_text
 
@@ -48,6 +49,8 @@ class Loaded:
 
     invocation: Invocation
     project: Project
+    types: Mapping[str, ProviderType]
+    """By provider name, as configured."""
     resolved: tuple[Resolved, ...]
 
 
@@ -57,6 +60,8 @@ class Workspace:
 
     invocation: Invocation
     project: Project
+    types: Mapping[str, ProviderType]
+    """By provider name, as configured."""
     resolved: tuple[Resolved, ...]
     lock: Lock
     lock_path: Path
@@ -73,10 +78,11 @@ def load(invocation: Invocation) -> Loaded:
     project = load_project(
         invocation.manifest, files, profile=invocation.profile, display_root=invocation.display_root
     )
-    resolved, diagnostics = resolve_images(project, placeholder=invocation.placeholder)
-    if diagnostics:
-        raise ManifestError(diagnostics)
-    return Loaded(invocation, project, resolved)
+    types, wrong_types = provider_types(project)
+    resolved, diagnostics = resolve_images(project, types, placeholder=invocation.placeholder)
+    if wrong_types or diagnostics:
+        raise ManifestError([*wrong_types, *diagnostics])
+    return Loaded(invocation, project, types, resolved)
 
 
 def open_workspace(invocation: Invocation) -> Workspace:
@@ -91,6 +97,7 @@ def open_workspace(invocation: Invocation) -> Workspace:
     return Workspace(
         invocation,
         loaded.project,
+        loaded.types,
         loaded.resolved,
         read_lock(invocation),
         invocation.lock_path,

@@ -8,8 +8,9 @@ from hypothesis import strategies as st
 from plan_world import image
 
 from imgbuild.core.image import FileReference, Image, Size, output_format
-from imgbuild.core.plan.capabilities import Capabilities, RatioOption, ReferenceLimits, SizeOption
+from imgbuild.core.plan.capabilities import Capabilities, RatioOption, ReferenceLimits, SizeGrid, SizeOption
 from imgbuild.core.plan.geometry import Ask, Problem, choose, describe
+from imgbuild.core.plan.grid import fits
 from imgbuild.core.plan.resolve import resolve
 from imgbuild.core.plan.spec import Geometry
 
@@ -214,3 +215,61 @@ def test_every_unsupported_field_is_reported_at_once():
 )
 def test_an_outputs_extension_tells_its_format(path: str, format: str | None):
     assert output_format(path) == format
+
+
+GRID = Capabilities(
+    model="grid",
+    grid=SizeGrid(step=16, min_pixels=655_360, max_pixels=8_294_400, max_edge=3840, max_aspect=3.0),
+    auto_size=True,
+)
+
+
+@pytest.mark.parametrize(
+    ("fields", "size", "words"),
+    [
+        ({"size": Size(1200, 630)}, "1200x640", "generate 1200x640, crop to 1200x630"),
+        ({"size": Size(1024, 1024)}, "1024x1024", "generate 1024x1024"),
+        ({"size": Size(64, 64)}, "816x816", "generate 816x816, scale to 64x64"),
+        ({"size": Size(1000, 100)}, "1408x480", "generate 1408x480, crop to 1000x100"),
+        ({"size": Size(1920, 1080)}, "1920x1088", "generate 1920x1088, crop to 1920x1080"),
+        ({"ratio": "16:9"}, "1280x720", "generate 1280x720"),
+        ({"ratio": "1:1", "resolution": "2k"}, "2048x2048", "generate 2048x2048"),
+        ({"resolution": "4k"}, "2880x2880", "generate 2880x2880"),
+        ({"size": Size(9000, 3000), "upscale": True}, "3840x1280", "generate 3840x1280, scale to 9000x3000"),
+        ({"ratio": "auto"}, "None", "generate auto"),
+        ({}, "None", None),
+    ],
+)
+def test_a_grid(fields: dict[str, object], size: str, words: str | None):
+    one = wish(**fields)
+    ask = choose(one, GRID, free)
+    assert isinstance(ask, Ask), ask
+    assert str(ask.asked.size) == size
+    assert describe(ask, one) == words
+
+
+@given(st.integers(1, 5000), st.integers(1, 5000), st.sampled_from([None, "1k", "2k", "4k"]))
+def test_what_a_grid_is_asked_for_lies_on_it_and_covers(width: int, height: int, resolution: str | None):
+    found = choose(wish(size=Size(width, height), resolution=resolution), GRID, free)
+    assert GRID.grid
+    if isinstance(found, Ask):
+        size = found.asked.size
+        assert size
+        assert fits(size, GRID.grid)
+        assert size.width >= width
+        assert size.height >= height
+    else:
+        assert width > 2000 or height > 2000
+
+
+@given(st.integers(1, 30), st.integers(1, 30), st.sampled_from([None, "1k", "2k", "4k"]))
+def test_a_ratio_on_a_grid_is_exact(width: int, height: int, resolution: str | None):
+    found = choose(wish(ratio=f"{width}:{height}", resolution=resolution), GRID, free)
+    assert GRID.grid
+    if isinstance(found, Ask):
+        size = found.asked.size
+        assert size
+        assert fits(size, GRID.grid)
+        assert size.width * height == size.height * width
+    else:
+        assert max(width / height, height / width) > 3 or max(width, height) > 15

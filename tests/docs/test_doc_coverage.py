@@ -10,10 +10,11 @@ from pydantic import BaseModel
 
 from imgbuild.cli import COMMANDS
 from imgbuild.commands.arguments import Parser, add_common
-from imgbuild.core import model
 from imgbuild.core.errors import FailureKind
+from imgbuild.core.manifest import model
 from imgbuild.core.manifest.template_guard import _FILTERS
 from imgbuild.emulator.faults import known_faults
+from imgbuild.providers.registry import known_types
 from imgbuild.providers.uniall_models import models
 
 VERBS = [verb for group in COMMANDS.values() for verb in group]
@@ -55,6 +56,11 @@ def test_kinds_of_failure_and_models_are_listed() -> None:
     text = page("providers.md")
     assert [kind for kind in FailureKind if f"`{kind.value}`" not in text] == []
     assert [name for name in models() if f"`{name}`" not in text] == []
+
+
+def test_types_of_provider_have_a_section_each() -> None:
+    text = page("providers.md")
+    assert [name for name in known_types() if f"\n## {name}\n" not in text] == []
 
 
 def test_faults_are_listed() -> None:

@@ -5,9 +5,14 @@ from __future__ import annotations
 import difflib
 import re
 from pathlib import Path
+from typing import Any
 
 import pytest
 from doc_pages import PAGES, ROOT, Reader, alike, blocks
+
+from imgbuild.core.image import Size
+from imgbuild.core.plan.capabilities import UnknownModel
+from imgbuild.providers.base import Finished, Pending, Request, UrlResult
 
 _LINK = re.compile(r"\]\((?!https?:|mailto:)([^)#\s]*)(#[^)\s]*)?\)")
 _FENCED = re.compile(r"^```.*?^```$", re.MULTILINE | re.DOTALL)
@@ -50,3 +55,44 @@ def test_the_readme_has_the_command_that_ci_runs() -> None:
         "python3 -m venv .venv && .venv/bin/pip install . "
         "&& .venv/bin/imgbuild -C examples/quickstart build" in readme
     )
+
+
+def python_of(page: str) -> dict[str, Any]:
+    """The names that a page's Python leaves behind."""
+    names: dict[str, Any] = {}
+    for block in blocks(text_of(page)):
+        if block.language == "python":
+            exec(compile(block.text, page, "exec"), names)
+    return names
+
+
+def test_the_python_of_the_command_line_page_builds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("IMGBUILD_CACHE_DIR", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    manifest = Path("examples", "quickstart", "imgbuild.yaml")
+    manifest.parent.mkdir(parents=True)
+    manifest.write_bytes((ROOT / manifest).read_bytes())
+    names = python_of("cli.md")
+    assert names["code"] == 0
+    assert (manifest.parent / "images" / "cover.png").is_file()
+    assert capsys.readouterr().out.startswith("cover generate\navatar generate\n")
+    assert [name for name in names["imgbuild"].__all__ if f"`{name}`" not in text_of("cli.md")] == []
+
+
+def text_of(page: str) -> str:
+    return (ROOT / "docs" / page).read_text(encoding="utf-8")
+
+
+def test_the_provider_in_the_documentation_is_one() -> None:
+    names = python_of("providers.md")
+    kind = names["TYPE"]
+    assert kind.capabilities("brush-1").seed
+    assert kind.capabilities("brush-2") == UnknownModel("brush-2", ("brush-1",))
+    dialect = names["PaintboxDialect"]()
+    call = dialect.submit_call(Request("a hill", "brush-1", size=Size(1024, 1024), seed=7))
+    assert call.body == {"model": "brush-1", "prompt": "a hill", "size": "1024x1024", "seed": 7}
+    assert dialect.parse({"id": "p1", "state": "running"}, None) == Pending("p1", "running")
+    done = {"id": "p1", "state": "done", "image_url": "https://a.example/1.png"}
+    assert dialect.parse(done, "p1") == Finished((UrlResult("https://a.example/1.png"),), "p1")

@@ -19,13 +19,28 @@ class SizeOption:
 
 
 @dataclass(frozen=True, slots=True)
+class SizeGrid:
+    """A service that takes any size on a grid. Bounds are inclusive."""
+
+    step: int
+    """Both edges are multiples of this many pixels."""
+    min_pixels: int
+    max_pixels: int
+    max_edge: int
+    max_aspect: float
+    """Long edge over short edge."""
+
+
+@dataclass(frozen=True, slots=True)
 class RatioOption:
     """A ratio (with a resolution, where the model has them) and the pixels that it is known to give."""
 
     ratio: str
+    """W:H, or "auto"."""
     resolution: str | None
-    size: Size
-    """What comes back, as far as is known: used to choose a covering generation, never trusted after."""
+    size: Size | None
+    """What comes back, as far as is known: used to choose a covering generation, never trusted after.
+    None where nobody can know ("auto")."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +76,10 @@ class Capabilities:
 
     model: str | None
     sizes: tuple[SizeOption, ...] = ()
+    grid: SizeGrid | None = None
     ratios: tuple[RatioOption, ...] = ()
+    auto_size: bool = False
+    """`ratio: auto` lets a service that takes sizes choose one itself."""
     any_size: bool = False
     """Every size can be asked for exactly (local engines)."""
     default_size: Size | None = None

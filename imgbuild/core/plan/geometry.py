@@ -12,7 +12,8 @@ from dataclasses import dataclass
 from fractions import Fraction
 
 from imgbuild.core.image import Image, Size
-from imgbuild.core.plan.capabilities import Capabilities
+from imgbuild.core.plan import grid as on_grid
+from imgbuild.core.plan.capabilities import Capabilities, SizeGrid
 from imgbuild.core.plan.spec import Geometry
 
 TIERS = ("0.5k", "1k", "2k", "4k", "8k")
@@ -32,7 +33,8 @@ class Option:
     """One shape that a model offers."""
 
     asks: Geometry
-    size: Size
+    size: Size | None
+    """What it gives, as far as is known."""
     ratio: str
     tier: str | None
 
@@ -63,7 +65,7 @@ def choose(image: Image, capabilities: Capabilities, price_of: PriceOf) -> Ask |
     declared = Geometry(image.size, image.ratio, image.resolution)
     if capabilities.any_size:
         return Ask(Geometry(size=image.size), image.size) if image.size else Ask(declared)
-    options = _options(capabilities)
+    options = _options(image, capabilities)
     matching = _matching(image, capabilities, options)
     if isinstance(matching, Problem):
         return matching
@@ -109,7 +111,7 @@ def _shape(ask: Ask) -> str | None:
     return f"{ask.asked.ratio}{at}{about}"
 
 
-def _options(capabilities: Capabilities) -> list[Option]:
+def _options(image: Image, capabilities: Capabilities) -> list[Option]:
     sizes = [Option(Geometry(size=o.size), o.size, o.ratio, o.tier) for o in capabilities.sizes]
     in_model = capabilities.resolutions_in_model
     ratios = [
@@ -121,7 +123,33 @@ def _options(capabilities: Capabilities) -> list[Option]:
         )
         for o in capabilities.ratios
     ]
-    return sizes + ratios
+    auto = [Option(Geometry(ratio="auto"), None, "auto", None)] if capabilities.auto_size else []
+    return sizes + ratios + auto + _on_grid(image, capabilities.grid)
+
+
+def _on_grid(image: Image, grid: SizeGrid | None) -> list[Option]:
+    """The shapes of a grid that could serve this image: there are too many to list them all."""
+    if grid is None:
+        return []
+    ratio = ratio_value(image.ratio) if image.ratio else None
+    shapes: list[tuple[Size | None, Fraction | None]] = []
+    if image.size is not None:
+        own = Fraction(image.size.width, image.size.height)
+        shapes.append((image.size if on_grid.fits(image.size, grid) else None, own))
+        shapes.append((on_grid.covering(image.size, grid, image.resolution), ratio or own))
+        shapes.append((on_grid.largest(image.size, grid), ratio or own))
+    elif image.ratio is None or ratio is not None:
+        shapes.append((on_grid.of_ratio(ratio or Fraction(1), image.resolution, grid), ratio or Fraction(1)))
+    return [
+        Option(
+            Geometry(size=size),
+            size,
+            f"{named.numerator}:{named.denominator}",
+            image.resolution or on_grid.tier(size),
+        )
+        for size, named in dict.fromkeys(shapes)
+        if size is not None and named is not None
+    ]
 
 
 def _matching(image: Image, capabilities: Capabilities, options: list[Option]) -> list[Option] | Problem:
@@ -164,30 +192,30 @@ def _matching(image: Image, capabilities: Capabilities, options: list[Option]) -
 
 
 def _covering(image: Image, want: Size, options: list[Option], price_of: PriceOf) -> Ask | Problem:
-    if not options:
+    known = [(option, option.size) for option in options if option.size is not None]
+    if not known:
         return Problem("size", "the service does not let anybody choose a size", "leave size out")
     if image.fit == "exact":
-        exact = [o for o in options if o.asks.size == want]
+        exact = [option for option in options if option.asks.size == want]
         if not exact:
-            near = sorted(options, key=lambda o: (_distance(o.size, want), o.size))[:3]
+            near = sorted({size for _, size in known}, key=lambda size: (_distance(size, want), size))[:3]
             return Problem(
                 "size",
                 f"fit: exact, and the service cannot generate exactly {want}",
-                f"nearest: {_listed(str(o.size) for o in near)}; or let fit be cover, contain or fill",
+                f"nearest: {_listed(map(str, near))}; or let fit be cover, contain or fill",
             )
         best = min(exact, key=_rank(price_of))
         return Ask(best.asks, best.size, best.tier)
-    covering = [o for o in options if o.size.width >= want.width and o.size.height >= want.height]
+    covering = [o for o, size in known if size.width >= want.width and size.height >= want.height]
     if covering:
         best, *others = sorted(covering, key=_rank(price_of))
         return Ask(best.asks, best.size, best.tier, tuple(other.asks for other in others))
+    nearest, largest = min(known, key=lambda pair: (_scale(pair[1], want), -pair[1].pixels))
     if image.upscale:
-        best = min(options, key=lambda o: (_scale(o.size, want), _rank(price_of)(o)))
-        return Ask(best.asks, best.size, best.tier)
-    largest = min(options, key=lambda o: (_scale(o.size, want), -o.size.pixels))
+        return Ask(nearest.asks, largest, nearest.tier)
     return Problem(
         "size",
-        f"nothing that the service generates covers {want}; the largest that comes near is {largest.size}",
+        f"nothing that the service generates covers {want}; the largest that comes near is {largest}",
         "make size smaller, or say upscale: true",
     )
 
@@ -195,7 +223,8 @@ def _covering(image: Image, want: Size, options: list[Option], price_of: PriceOf
 def _rank(price_of: PriceOf) -> Callable[[Option], tuple[object, ...]]:
     def rank(option: Option) -> tuple[object, ...]:
         price = price_of(option)
-        return (price is None, price or 0.0, _tier_order(option.tier), option.size.pixels, option.size)
+        size = option.size or Size(0, 0)
+        return (price is None, price or 0.0, _tier_order(option.tier), size.pixels, size)
 
     return rank
 
