@@ -117,7 +117,9 @@ def _footer(places: Layout, size: str, detail: str, ink: str) -> str:
 def _centred(box: Box, text: str, ink: str, *, largest: float, shrink: float) -> str:
     """Text in the upper middle of a box: the first line keeps its place whatever follows."""
     smallest = max(SMALLEST, largest * shrink)
-    setting = fit(text, box.width, box.height, largest=largest, smallest=smallest, leading=LEADING + 0.12)
+    # What stands above the first line's capitals and below the last line's baseline needs room, too.
+    room = box.height - largest * 0.6
+    setting = fit(text, box.width, room, largest=largest, smallest=smallest, leading=LEADING + 0.12)
     x, _ = box.centre
     step = setting.size * (LEADING + 0.12)
     first = box.top + setting.size * (CAP_HEIGHT + 0.35)

@@ -89,6 +89,22 @@ def test_every_changed_field_is_a_reason():
     }
 
 
+def test_a_size_that_was_taken_over_for_free_is_no_reason_later():
+    world = World()
+    lock = build(world, Lock(), resolved(image(size=Size(100, 50)), asked=Size(128, 128)))
+    lock = build(world, lock, resolved(image(size=Size(90, 60)), asked=Size(128, 128)))
+    action = only(plan(world, lock, resolved(image(prompt="new", size=Size(90, 60)), asked=Size(128, 128))))
+    assert [r.field for r in action.reasons] == ["prompt"]
+
+
+def test_a_size_that_asks_for_another_shape_says_both_sizes():
+    world = World()
+    lock = build(world, Lock(), resolved(image(size=Size(100, 50)), asked=Size(128, 128)))
+    action = only(plan(world, lock, resolved(image(size=Size(200, 60)), asked=Size(256, 128))))
+    assert action.kind is ActionKind.GENERATE
+    assert [(r.field, r.old, r.new) for r in action.reasons] == [("size", "100x50", "200x60")]
+
+
 def test_reverting_a_prompt_submits_nothing():
     world = World()
     cat, dog = resolved(image(prompt="a cat")), resolved(image(prompt="a dog"))

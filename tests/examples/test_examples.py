@@ -7,16 +7,19 @@ from pathlib import Path
 
 import pytest
 
-from imgbuild.core.manifest.load import load_project
 from imgbuild.core.manifest.project import Project
-from imgbuild.run.files import DiskFiles
-from imgbuild.run.resolution import resolve_images
+from imgbuild.run.workspace import Invocation, Loaded
+from imgbuild.run.workspace import load as load_manifest
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
 
+def loaded(name: str, profile: str | None = None) -> Loaded:
+    return load_manifest(Invocation(EXAMPLES / name, profile=profile))
+
+
 def load(name: str, profile: str | None = None) -> Project:
-    return load_project("imgbuild.yaml", DiskFiles(EXAMPLES / name), profile=profile)
+    return loaded(name, profile).project
 
 
 @pytest.mark.parametrize(("name", "images"), [("quickstart", 3), ("site", 9), ("game", 11)])
@@ -24,13 +27,11 @@ def test_an_example_has_its_images_and_its_provider_can_make_them(name: str, ima
     project = load(name)
     assert len(project.images) == images
     assert project.warnings == ()
-    resolved, diagnostics = resolve_images(project, placeholder=False)
-    assert diagnostics == []
-    assert len(resolved) == images
+    assert len(loaded(name).resolved) == images
 
 
 def test_every_folder_is_an_example_with_a_readme() -> None:
-    folders = [folder for folder in EXAMPLES.iterdir() if folder.is_dir()]
+    folders = [manifest.parent for manifest in EXAMPLES.glob("*/imgbuild.yaml")]
     assert {folder.name for folder in folders} == {"quickstart", "site", "game"}
     for folder in folders:
         assert (folder / "README.md").is_file()
@@ -50,8 +51,7 @@ def test_what_a_build_makes_is_ignored(name: str) -> None:
 
 
 def test_the_site_asks_for_its_icon_once() -> None:
-    project = load("site")
-    resolved, _ = resolve_images(project, placeholder=False)
+    resolved = loaded("site").resolved
     asks = {one.ask.asked for one in resolved if one.image.name == "favicon"}
     prompts = {one.image.prompt for one in resolved if one.image.name == "favicon"}
     assert len(asks) == len(prompts) == 1

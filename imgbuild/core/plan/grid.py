@@ -43,7 +43,7 @@ def of_ratio(ratio: Fraction, resolution: str | None, grid: SizeGrid) -> Size | 
     """The size of exactly this ratio that is nearest to a resolution's pixels (1k if none is given)."""
     target = min(max(_TIER_PIXELS[resolution or "1k"], grid.min_pixels), grid.max_pixels)
     unit = Size(ratio.numerator * grid.step, ratio.denominator * grid.step)
-    middle = round(math.sqrt(target / unit.pixels))
+    middle = min(round(math.sqrt(target / unit.pixels)), grid.max_edge // max(unit.width, unit.height))
     near = [Size(unit.width * k, unit.height * k) for k in range(max(1, middle - 2), middle + 3)]
     return min(
         (size for size in near if fits(size, grid)),

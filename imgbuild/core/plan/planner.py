@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 
 from imgbuild.core.events import ActionKind, Cause, Reason
-from imgbuild.core.image import Image, ImageReference, Json, Reference, UrlReference
+from imgbuild.core.image import Image, ImageReference, Json, Reference, Size, UrlReference
 from imgbuild.core.lock import Lock, LockedImage, LockedSource
 from imgbuild.core.plan.action import Action, Facts, Mode, OutputPlan, Plan
 from imgbuild.core.plan.outputs import can_have, output_reasons, plan_outputs
@@ -194,7 +194,12 @@ def _why_not_accepted(
     old = facts.result(previous.key, previous.take)
     if old is None:
         return [Reason("key", previous.key, keys(spec).current, Cause.CHANGED)]
-    return changed_fields(old.spec, spec.record())
+    return changed_fields(old.spec, spec.record(), _accepted_size(image, previous))
+
+
+def _accepted_size(image: Image, previous: LockedImage) -> Size | None:
+    output = previous.outputs.get(image.output)
+    return Size(output.width, output.height) if output else None
 
 
 def _pending(
@@ -213,9 +218,8 @@ def _pending(
     if previous is None:
         reasons.append(Reason("id", None, image.id, Cause.NEW))
     elif old is not None:
-        reasons += [
-            r for r in changed_fields(old.spec, spec.record()) if r.field not in ("references", "mask")
-        ]
+        changed = changed_fields(old.spec, spec.record(), _accepted_size(image, previous))
+        reasons += [reason for reason in changed if reason.field not in ("references", "mask")]
     before = old.spec.get("references") if old else None
     for reference in pending:
         was: Json = None
