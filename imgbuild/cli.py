@@ -27,6 +27,11 @@ COMMANDS: Mapping[str, Mapping[str, str]] = {
         "show": "all that is known about an image",
         "providers": "the configured services, and which of them may have your key",
     },
+    "Choose": {
+        "takes": "the candidates that an image has, and which one is picked",
+        "pick": "make another take the accepted one",
+        "reroll": "pay for more takes of the same spec, and pick the first new one",
+    },
     "Keep house": {
         "clean": "remove the files that builds made and nobody changed",
         "cache": "the results that were paid for: stats, verify, gc, path",

@@ -31,11 +31,12 @@ def show_plan(args: argparse.Namespace, context: Context, *, locked: bool, exit_
         ImgbuildError: the manifest, the lock or a target is wrong.
     """
     invocation = context.invocation(placeholder=args.placeholder)
+    from imgbuild.core.plan.action import Mode
     from imgbuild.run.planning import plan_warnings, plan_workspace
     from imgbuild.run.workspace import open_workspace
 
     workspace = open_workspace(invocation)
-    plan = plan_workspace(workspace, args.targets, locked=locked, overwrite=args.overwrite)
+    plan = plan_workspace(workspace, args.targets, Mode(locked=locked, overwrite=args.overwrite))
     events = [action.event() for action in plan.actions]
     context.display.plan(events, plan_warnings(workspace, plan), plan.summary())
     return OUT_OF_DATE if exit_code and not plan.idle else 0

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
 
 from imgbuild.core.errors import BudgetError, LockedError
 from imgbuild.core.events import ActionKind, Cause, Emit, SummaryEvent, WarningEvent
@@ -18,6 +18,7 @@ from imgbuild.run.lock_writer import LockWriter
 from imgbuild.run.outputs import Outputs
 from imgbuild.run.planning import plan_warnings, plan_workspace
 from imgbuild.run.purse import Purse
+from imgbuild.run.resolution import PLACEHOLDER
 from imgbuild.run.workspace import Workspace
 from imgbuild.store.workdir import DroppedOutput, Workdir
 
@@ -37,6 +38,13 @@ class BuildOptions:
     jobs: int | None = None
     fail_fast: bool = False
     retry_ambiguous: bool = False
+    wanted: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    """Takes asked for by name (`pick`, `reroll`), by id: the first of them becomes the picked one."""
+
+    @property
+    def mode(self) -> Mode:
+        """How the planner is to look at it."""
+        return Mode(locked=self.locked, overwrite=self.overwrite, wanted=self.wanted)
 
 
 def run_build(workspace: Workspace, options: BuildOptions, emit: Emit, confirm: Confirm | None) -> int:
@@ -50,7 +58,7 @@ def run_build(workspace: Workspace, options: BuildOptions, emit: Emit, confirm: 
         BudgetError: a confirmation was refused, or nobody could be asked.
     """
     began = time.monotonic()
-    plan = plan_workspace(workspace, options.targets, locked=options.locked, overwrite=options.overwrite)
+    plan = plan_workspace(workspace, options.targets, options.mode)
     if options.locked:
         require_locked(plan)
     connections = Connections(workspace)
@@ -59,8 +67,7 @@ def run_build(workspace: Workspace, options: BuildOptions, emit: Emit, confirm: 
         emit(warning)
     for action in busy:
         emit(action.event())
-    if not options.offline:
-        _check_providers(busy, connections)
+    _check_providers(busy, connections, offline=options.offline)
     purse = _purse(workspace, plan, options)
     _ask(workspace, plan, options, confirm)
     summary = asyncio.run(_execute(workspace, plan, options, emit, connections, purse))
@@ -102,9 +109,14 @@ def require_locked(plan: Plan) -> None:
         )
 
 
-def _check_providers(busy: list[Action], connections: Connections) -> None:
-    """Variables, addresses and trust, before anything is sent to anybody."""
-    names = {a.resolved.image.provider for a in busy if a.resolved and a.resolved.sends and a.missing}
+def _check_providers(busy: list[Action], connections: Connections, *, offline: bool) -> None:
+    """Variables, addresses and trust, before anything is sent to anybody and before any program runs."""
+    asked = [action.resolved for action in busy if action.resolved and action.missing]
+    names = {
+        resolved.image.provider
+        for resolved in asked
+        if resolved.provider_type != PLACEHOLDER and not (offline and resolved.sends)
+    }
     for name in sorted(names):
         connections.settings(name)
 
@@ -156,7 +168,7 @@ async def _execute(
         References(workspace.cache, connections, offline=options.offline),
         Outputs(invocation.root, workspace.cache, locked=options.locked),
         lock,
-        Mode(locked=options.locked, overwrite=options.overwrite),
+        options.mode,
         emit,
         fail_fast=options.fail_fast,
     )

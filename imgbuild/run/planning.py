@@ -12,9 +12,7 @@ from imgbuild.run.facts import DiskFacts
 from imgbuild.run.workspace import Workspace
 
 
-def plan_workspace(
-    workspace: Workspace, targets: Sequence[str] = (), *, locked: bool = False, overwrite: bool = False
-) -> Plan:
+def plan_workspace(workspace: Workspace, targets: Sequence[str] = (), mode: Mode | None = None) -> Plan:
     """What a build of these targets would do. Reads the disk and the cache, changes nothing.
 
     Raises:
@@ -24,13 +22,12 @@ def plan_workspace(
     chosen = {image.id for image in with_references(select(targets, images), images)}
     resolved = [one for one in workspace.resolved if one.image.id in chosen]
     facts = DiskFacts(workspace.invocation.root, workspace.cache)
-    mode = Mode(locked=locked, overwrite=overwrite)
     return make_plan(
         resolved,
         workspace.project.order,
         workspace.lock,
         facts,
-        mode,
+        mode or Mode(),
         whole=not targets,
         disabled=workspace.project.disabled,
     )

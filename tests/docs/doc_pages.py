@@ -167,8 +167,7 @@ class Reader:
     def _copy(self, name: str | None, place: str) -> Path:
         folder = self.home / place
         if name is not None and (ROOT / name).is_dir():
-            built = shutil.ignore_patterns(".imgbuild", "imgbuild*.lock", ".env")
-            shutil.copytree(ROOT / name, folder, ignore=built)
+            shutil.copytree(ROOT / name, folder, ignore=shutil.ignore_patterns(*_built(ROOT / name)))
         else:
             folder.mkdir(parents=True)
         return folder
@@ -197,3 +196,10 @@ class Reader:
         assert self._code != 5, f"{command}\n{done.stdout}"
         said = done.stdout.replace(str(self.home), HOME)
         return said.replace(self._address.removeprefix("http://"), PORT) if self._address else said
+
+
+def _built(folder: Path) -> list[str]:
+    """What a build in the repository itself may have left there: an example begins without it."""
+    ignored = folder / ".gitignore"
+    patterns = ignored.read_text(encoding="utf-8").split() if ignored.is_file() else []
+    return [pattern.strip("/") for pattern in patterns]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 from imgbuild.core.derivation import Recipe
@@ -63,6 +63,8 @@ class Mode:
 
     locked: bool = False
     overwrite: bool = False
+    wanted: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
+    """Takes that were asked for by name, for some ids: the first of them becomes the picked one."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,7 @@ whose reference is generated first is planned again when that reference is there
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from imgbuild.core.events import ActionKind, Cause, Reason
 from imgbuild.core.image import Image, ImageReference, Json, Reference, Size, UrlReference
@@ -66,57 +66,91 @@ def plan_image(
     if pending and not believed:
         return _pending(resolved, previous, spec, pending, facts, ours, mode)
     found_keys = keys(spec)
-    candidates = _candidates(found_keys, facts)
-    if not believed and (previous is None or previous.key not in candidates):
-        candidates = _with_paid_shapes(resolved, spec, candidates, previous, facts)
-    accepted = previous is not None and (previous.key in candidates or believed)
-    if accepted and previous is not None:
-        candidates = (previous.key, *(key for key in candidates if key != previous.key))
-    take = previous.take if accepted and previous else 1
-    picked, corrupt = _find(candidates, take, facts)
-    wanted = () if mode.locked else range(1, image.takes + 1)
-    missing = tuple(t for t in wanted if _find(candidates, t, facts)[0] is None)
-    reasons: list[Reason] = []
-    if picked is not None:
-        source: LockedSource | None = _source(picked)
-    elif accepted and previous is not None:
-        source, missing = previous.source, ()
-    else:
-        source = None
-    if source is None and not corrupt and take not in missing:
-        missing = (take, *missing)
+    choice = _choose(resolved, spec, found_keys, previous, facts, mode, believed=believed)
+    source, missing = choice.source, choice.missing
     outputs = plan_outputs(resolved, source, previous, facts, ours, mode)
-    lost = picked is None and source is not None and not all(can_have(o, source, facts) for o in outputs)
+    lost = (
+        choice.picked is None
+        and source is not None
+        and not all(can_have(output, source, facts) for output in outputs)
+    )
+    reasons: list[Reason] = []
     if lost:
         reasons.append(Reason("result", previous.key if previous else None, None, Cause.LOST))
-    if lost and not mode.locked and not corrupt:
-        missing = tuple(range(1, max(image.takes, take) + 1))
-        source = None
+    if lost and not mode.locked and not choice.corrupt:
+        missing, source = tuple(range(1, max(image.takes, choice.take) + 1)), None
         outputs = plan_outputs(resolved, None, previous, facts, ours, mode)
-    if not accepted:
-        reasons += _why_not_accepted(image, previous, spec, picked, facts)
-    if picked is not None and missing:
-        reasons.append(Reason("takes", image.takes - len(missing), image.takes, Cause.MORE_TAKES))
+    if not choice.accepted:
+        reasons += _why_not_accepted(image, previous, spec, choice.picked, facts)
+    reasons += _more_takes(image, choice, mode)
     reasons += output_reasons(image, outputs, previous)
+    stuck = (lost and not missing) or (choice.corrupt and source is None)
     action = Action(
         image.id,
-        _kind(outputs, missing, corrupt),
+        _kind(outputs, missing, choice.corrupt),
         tuple(reasons),
         resolved=resolved,
         spec=spec,
         keys=found_keys,
         missing=missing,
-        take=take,
-        picked=picked,
+        take=choice.take,
+        picked=choice.picked,
         source=source,
         outputs=outputs,
         previous=previous,
-        blocked=_blocked(image, corrupt) if (lost and not missing) or (corrupt and source is None) else None,
+        blocked=_blocked(image, choice.corrupt) if stuck else None,
     )
     if action.kind is ActionKind.CONFLICT or action.blocked:
         kept = previous.source if previous else None
         return replace(action, missing=(), source=source or kept, entry=previous)
     return replace(action, cost=_cost(resolved, len(missing)), entry=_entry(action))
+
+
+@dataclass(frozen=True, slots=True)
+class _Choice:
+    """Which result an image has, and which it still needs."""
+
+    accepted: bool
+    """The lock's entry is about this very spec."""
+    take: int
+    picked: StoredResult | None
+    source: LockedSource | None
+    """The picked master, from its record or as the lock tells it."""
+    missing: tuple[int, ...]
+    corrupt: bool
+
+
+def _choose(
+    resolved: Resolved,
+    spec: Spec,
+    found: Keys,
+    previous: LockedImage | None,
+    facts: Facts,
+    mode: Mode,
+    *,
+    believed: bool,
+) -> _Choice:
+    image = resolved.image
+    candidates = _candidates(found, facts)
+    if not believed and (previous is None or previous.key not in candidates):
+        candidates = _with_paid_shapes(resolved, spec, candidates, previous, facts)
+    accepted = previous is not None and (previous.key in candidates or believed)
+    if accepted and previous is not None:
+        candidates = (previous.key, *(key for key in candidates if key != previous.key))
+    asked = mode.wanted.get(image.id, ())
+    take = asked[0] if asked else previous.take if accepted and previous else 1
+    picked, corrupt = _find(candidates, take, facts)
+    wanted = asked or (() if mode.locked else range(1, image.takes + 1))
+    # What is corrupt was paid for: only a person decides to pay for it again.
+    missing = tuple(t for t in wanted if _find(candidates, t, facts) == (None, False))
+    if picked is not None:
+        return _Choice(accepted, take, picked, _source(picked), missing, corrupt)
+    if accepted and previous is not None and not asked:
+        # Another machine made it: what this cache lacks is not paid for again while the files are there.
+        return _Choice(accepted, take, None, previous.source, (), corrupt)
+    if not corrupt and take not in missing:
+        missing = (take, *missing)
+    return _Choice(accepted, take, None, None, missing, corrupt)
 
 
 def make_spec(
@@ -195,6 +229,15 @@ def _why_not_accepted(
     if old is None:
         return [Reason("key", previous.key, keys(spec).current, Cause.CHANGED)]
     return changed_fields(old.spec, spec.record(), _accepted_size(image, previous))
+
+
+def _more_takes(image: Image, choice: _Choice, mode: Mode) -> list[Reason]:
+    asked = mode.wanted.get(image.id, ())
+    if not choice.missing or (choice.picked is None and not asked):
+        return []
+    if asked:
+        return [Reason("takes", asked[0] - 1, asked[-1], Cause.MORE_TAKES)]
+    return [Reason("takes", image.takes - len(choice.missing), image.takes, Cause.MORE_TAKES)]
 
 
 def _accepted_size(image: Image, previous: LockedImage) -> Size | None:

@@ -1,0 +1,168 @@
+"""What goes wrong at a service: the other images are built, the bill and the words are right."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from project_folder import STUDIO, ProjectFolder
+
+IMAGES = """\
+images:
+  bad: {{prompt: "a cat{fault}", size: 64x64, output: out/bad.png}}
+  good: {{prompt: a dog, size: 64x64, output: out/good.png}}
+"""
+
+
+def write(project: ProjectFolder, url: str, fault: str | None = None, more: str = "") -> None:
+    """Two images, one of which asks the emulator for a fault in its prompt."""
+    mark = f" [fault:{fault}]" if fault else ""
+    project.manifest(STUDIO.format(url=url) + more + IMAGES.format(fault=mark))
+
+
+@pytest.mark.parametrize(
+    ("fault", "kind", "charges"),
+    [
+        ("fail", "failed", 2),
+        ("refuse", "refused", 2),
+        ("refuse-400", "refused", 1),
+        ("error-200", "invalid", 1),
+        ("500-after-accept", "ambiguous", 2),
+        ("drop-after-accept", "ambiguous", 2),
+        ("drop-before", "ambiguous", 1),
+        ("expired-link", "unusable", 2),
+        ("truncated", "unusable", 2),
+        ("empty", "unusable", 2),
+        ("html", "unusable", 2),
+    ],
+)
+def test_one_image_fails_with_its_kind_and_the_other_is_built(
+    project: ProjectFolder, emulator, fault: str, kind: str, charges: int
+):
+    write(project, emulator.url, fault)
+    run = project.json("build", code=1)
+    [failed] = [e for e in run.events if e["event"] == "image" and e["status"] == "failed"]
+    assert (failed["id"], failed["error"]["kind"]) == ("bad", kind)
+    assert run.counts()["generated"] == run.counts()["failed"] == 1
+    assert len(emulator.ledger()["charges"]) == charges
+    assert (project.root / "out/good.png").exists()
+    assert not (project.root / "out/bad.png").exists()
+    assert list(project.lock["images"]) == ["good"]
+
+
+@pytest.mark.parametrize("fault", ["503:1", "poll-500:2", "poll-drop:1", "flaky-link:1", "unknown-status"])
+def test_what_passes_by_itself_is_waited_out(project: ProjectFolder, start_emulator: Callable, fault: str):
+    emulator = start_emulator(latency=0.1)
+    write(project, emulator.url, fault)
+    run = project.json("build")
+    assert run.counts()["generated"] == 2
+    assert len(emulator.ledger()["charges"]) == 2
+
+
+def test_a_wrong_format_is_converted(project: ProjectFolder, emulator):
+    write(project, emulator.url, "wrong-format")
+    project.json("build")
+    assert project.read("out/bad.png").startswith(b"\x89PNG")
+
+
+def test_a_wrong_size_still_gives_exactly_the_declared_one(project: ProjectFolder, emulator):
+    write(project, emulator.url, "wrong-size")
+    project.json("build")
+    output = project.lock["images"]["bad"]["outputs"]["out/bad.png"]
+    assert (output["width"], output["height"]) == (64, 64)
+
+
+@pytest.mark.parametrize(("fault", "kind"), [("401", "auth"), ("402", "credit")])
+def test_after_auth_or_credit_errors_nothing_more_is_submitted(
+    project: ProjectFolder, start_emulator: Callable, fault: str, kind: str
+):
+    emulator = start_emulator(fault=(fault,))
+    images = "".join(f"  i{n}: {{prompt: p{n}, size: 64x64, output: out/{n}.png}}\n" for n in range(12))
+    project.manifest(
+        STUDIO.format(url=emulator.url).replace("poll_", "concurrency: 2\n    poll_") + "images:\n" + images
+    )
+    run = project.json("build", code=1)
+    kinds = {e["error"]["kind"] for e in run.events if e["event"] == "image"}
+    assert kinds == {kind}
+    assert run.summary["submitted"] <= 2
+    assert emulator.ledger()["charges"] == []
+
+
+def test_the_references_of_a_failed_image_fail_with_it(project: ProjectFolder, emulator):
+    write(project, emulator.url, "fail")
+    project.edit("prompt: a dog", 'references: ["@bad"], prompt: a dog')
+    run = project.json("build", code=1)
+    assert run.counts()["failed"] == 2
+    assert len(emulator.ledger()["charges"]) == 1
+
+
+def test_max_cost_stops_before_it_is_passed(project: ProjectFolder, emulator):
+    images = "".join(f"  i{n}: {{prompt: p{n}, size: 64x64, output: out/{n}.png}}\n" for n in range(5))
+    project.manifest(STUDIO.format(url=emulator.url) + "images:\n" + images)
+    run = project.json("build", "--max-cost", "0.03", code=4)
+    assert run.counts() == {"generated": 3, "failed": 2, "submitted": 3}
+    assert run.summary["cost"] == 0.03
+    assert len(emulator.ledger()["charges"]) == 3
+    assert project.json("build", "--max-cost", "0.02").counts()["generated"] == 2
+
+
+def test_confirm_above_needs_a_yes(project: ProjectFolder, emulator):
+    write(project, emulator.url, more="budget: {confirm_above: 0.01}\n")
+    run = project.run("build")
+    assert run.code == 4
+    assert "--yes" in run.err
+    assert emulator.ledger()["charges"] == []
+    project.json("build", "--yes")
+
+
+def test_a_missing_key_variable_stops_only_builds_that_send(project: ProjectFolder, emulator):
+    write(project, emulator.url)
+    project.environ.pop("STUDIO_KEY")
+    run = project.run("build")
+    assert run.code == 2
+    assert "STUDIO_KEY" in run.err
+    assert project.run("plan").code == project.run("check").code == 0
+    project.write(".env", "STUDIO_KEY=from-the-file\n")
+    project.json("build")
+    (project.root / ".env").unlink()
+    assert project.json("build").counts() == {"unchanged": 2}
+
+
+def test_an_address_that_nobody_trusts_gets_no_key(project: ProjectFolder):
+    write(project, "http://gateway.invalid")
+    run = project.run("build")
+    assert run.code == 2
+    assert "providers --trust studio" in run.err
+    assert project.run("providers", "--trust", "studio").code == 0
+    assert project.run("build", "--max-cost", "0").code == 4
+    assert (
+        project.run("build", "--max-cost", "0", IMGBUILD_TRUSTED_ORIGINS="http://gateway.invalid").code == 4
+    )
+
+
+def test_a_dot_env_cannot_vouch_for_an_address(project: ProjectFolder):
+    write(project, "http://gateway.invalid")
+    project.write(".env", "IMGBUILD_TRUSTED_ORIGINS=http://gateway.invalid\n")
+    assert project.run("build").code == 2
+
+
+def test_offline_builds_what_it_can(project: ProjectFolder, emulator):
+    write(project, emulator.url)
+    project.json("build", "good")
+    (project.root / "out/good.png").unlink()
+    assert project.json("build", "--offline", code=1).counts() == {"restored": 1, "failed": 1}
+
+
+def test_a_corrupt_master_is_reported_and_never_paid_for_again(project: ProjectFolder, emulator, tmp_path):
+    write(project, emulator.url)
+    project.json("build")
+    digest = project.lock["images"]["good"]["source"]["digest"]
+    blob = tmp_path / "cache" / "blobs" / digest[:2] / digest
+    blob.chmod(0o644)
+    blob.write_bytes(b"rotten")
+    emulator.reset()
+    project.edit("prompt: a dog, size: 64x64", "prompt: a dog, size: 32x32")
+    for _ in range(2):
+        run = project.json("build", code=1)
+        assert run.counts() == {"unchanged": 1, "failed": 1}
+    assert emulator.ledger()["charges"] == []
