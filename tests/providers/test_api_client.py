@@ -121,7 +121,11 @@ def test_a_file_that_vanished_is_said_before_anything_is_sent(settings: Settings
         (http(200, b"9" * 6_000), K.AMBIGUOUS, K.TRANSIENT),
         (http(200, b"{}", Content_Encoding="br"), K.AMBIGUOUS, K.TRANSIENT),
         (http(200, b"not gzip", Content_Encoding="gzip"), K.AMBIGUOUS, K.TRANSIENT),
-        (http(200, gzip.compress(b"{}" * 50, mtime=0)[:-9], Content_Encoding="gzip"), K.AMBIGUOUS, K.TRANSIENT),
+        (
+            http(200, gzip.compress(b"{}" * 50, mtime=0)[:-9], Content_Encoding="gzip"),
+            K.AMBIGUOUS,
+            K.TRANSIENT,
+        ),
         (http(500, b"oops", length=500) + CLOSE, K.AMBIGUOUS, K.TRANSIENT),
         (http(524, b"<html>content policy</html>"), K.AMBIGUOUS, K.TRANSIENT),
         (http(400, b"no", length=500) + RESET, K.INVALID, K.UNUSABLE),
