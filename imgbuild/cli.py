@@ -34,6 +34,7 @@ COMMANDS: Mapping[str, Mapping[str, str]] = {
     },
     "Keep house": {
         "clean": "remove the files that builds made and nobody changed",
+        "jobs": "paid tasks that are open, and what may have been charged",
         "cache": "the results that were paid for: stats, verify, gc, path",
     },
     "Set up": {

@@ -48,7 +48,7 @@ def run(args: argparse.Namespace, context: Context) -> int:
     """
     if args.question == "gc" and args.max_size is None and args.max_age is None:
         raise UsageError("gc needs a bound", remedy="give --max-size 5GB, --max-age 90d, or both")
-    cache = _open(context)
+    cache = open_own_cache(context)
     display = context.display
     match args.question:
         case "path":
@@ -74,7 +74,7 @@ def run(args: argparse.Namespace, context: Context) -> int:
     return 0
 
 
-def _open(context: Context) -> Cache:
+def open_own_cache(context: Context) -> Cache:
     """The project's cache when called in a project, else the user's own."""
     from imgbuild.store.cache import default_cache_dir, open_cache
 

@@ -1,4 +1,4 @@
-"""`imgbuild providers`: the configured services, and which of them may have your key."""
+"""`imgbuild providers`: the configured services, which of them may have your key, which programs may run."""
 
 from __future__ import annotations
 
@@ -31,17 +31,22 @@ class Listed:
     type: str
     address: str | None
     """None where it has none, or where a variable in it is not set."""
+    program: str | None
+    """What a provider runs on this machine, as the user's word for it is bound."""
     local: bool
     variables: Mapping[str, bool]
     """The variables that it names, and whether each has a value."""
     trusted: bool
-    models: tuple[str, ...]
+    models: Mapping[str, str]
+    """What each documented model can be asked for, in words, with the built-in estimate."""
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the verb's own options."""
     parser.add_argument(
-        "--trust", metavar="NAME", help="let this provider's key go to the address that the manifest names"
+        "--trust",
+        metavar="NAME",
+        help="let this provider's key go to the address, or let the program run, that the manifest names",
     )
 
 
@@ -58,12 +63,10 @@ def run(args: argparse.Namespace, context: Context) -> int:
     listed = _listed(invocation, loaded.project, loaded.types)
     display = context.display
     if args.trust is not None:
-        origin = _trust(args.trust, listed)
-        words = line(f"the key of {args.trust} may now be sent to ", Span(origin, "bold"))
-        display.show(DataEvent("trust", {"name": args.trust, "origin": origin}), [words])
+        display.show(*_trust(args.trust, listed))
         return 0
     for number, one in enumerate(listed.values()):
-        value = {**asdict(one), "variables": dict(one.variables), "models": list(one.models)}
+        value = {**asdict(one), "variables": dict(one.variables), "models": dict(one.models)}
         display.show(DataEvent("provider", value), [()] * bool(number) + _lines(one))
     if not listed:
         display.note([line("no provider is configured: every image is a placeholder card")])
@@ -71,8 +74,9 @@ def run(args: argparse.Namespace, context: Context) -> int:
 
 
 def _listed(invocation: Invocation, project: Project, types: Mapping[str, ProviderType]) -> dict[str, Listed]:
+    from imgbuild.providers.base import ProgramType
     from imgbuild.run.connections import fill_in, read_variables
-    from imgbuild.run.trust import is_trusted
+    from imgbuild.run.trust import is_program_trusted, is_trusted
 
     values = read_variables(invocation.root, invocation.environ)
     listed: dict[str, Listed] = {}
@@ -83,25 +87,51 @@ def _listed(invocation: Invocation, project: Project, types: Mapping[str, Provid
         if config.base_url is not None:
             known = all(_variables_of(config.base_url, values).values())
             address = fill_in(config.base_url, values, name) if known else None
-        trusted = kind.local or (
-            address is not None and is_trusted(name, address, kind.default_base_url, invocation.environ)
+        program = kind.program if isinstance(kind, ProgramType) else None
+        if program is not None:
+            trusted = is_program_trusted(name, program, invocation.environ)
+        else:
+            trusted = kind.local or (
+                address is not None and is_trusted(name, address, kind.default_base_url, invocation.environ)
+            )
+        listed[name] = Listed(
+            name, config.type, address, program, kind.local, variables, trusted, _models(kind)
         )
-        listed[name] = Listed(name, config.type, address, kind.local, variables, trusted, kind.known_models())
     return listed
 
 
-def _trust(name: str, listed: Mapping[str, Listed]) -> str:
-    from imgbuild.run.trust import trust
+def _trust(name: str, listed: Mapping[str, Listed]) -> tuple[DataEvent, list[Line]]:
+    """Remember the user's word, and say for what."""
+    from imgbuild.run.trust import trust, trust_program
 
     one = listed.get(name)
     if one is None:
         near = did_you_mean(name, listed)
         raise UsageError(f'no provider is called "{name}"', remedy=near or "imgbuild providers lists them")
+    if one.program is not None:
+        trust_program(name, one.program)
+        words = line(f"{name} may now run ", Span(one.program, "bold"))
+        return DataEvent("trust", {"name": name, "program": one.program}), [words]
     if one.address is None:
         missing = [variable for variable, is_set in one.variables.items() if not is_set]
         remedy = f"set {', '.join(missing)}" if missing else "it runs on this machine"
         raise UsageError(f'provider "{name}" has no address to trust', remedy=remedy)
-    return trust(name, one.address)
+    origin = trust(name, one.address)
+    words = line(f"the key of {name} may now be sent to ", Span(origin, "bold"))
+    return DataEvent("trust", {"name": name, "origin": origin}), [words]
+
+
+def _models(kind: ProviderType) -> dict[str, str]:
+    """Every documented model and what it offers; for a type without models, what the type itself does."""
+    from imgbuild.core.plan.capabilities import Capabilities
+    from imgbuild.ui.capability_words import capability_words, price_words
+
+    offered = {model or "any model": kind.capabilities(model) for model in kind.known_models() or (None,)}
+    return {
+        model: "; ".join(filter(None, (capability_words(known), price_words(known.prices))))
+        for model, known in offered.items()
+        if isinstance(known, Capabilities)
+    }
 
 
 def _variables(config: ProviderConfig, values: Mapping[str, str]) -> dict[str, bool]:
@@ -120,11 +150,12 @@ def _lines(one: Listed) -> list[Line]:
         (variable, Span("set", "green") if is_set else Span("not set", "red"))
         for variable, is_set in one.variables.items()
     ]
-    if not one.local and one.address:
+    if one.program is not None:
+        facts.append(("command", Span(one.program)))
+    if one.program is not None or (not one.local and one.address):
         no = f"no: imgbuild providers --trust {one.name}"
         facts.append(("trusted", Span("yes", "green") if one.trusted else Span(no, "red")))
-    if one.models:
-        facts.append(("models", Span(", ".join(one.models))))
+    facts += [(model, Span(words, "dim")) for model, words in one.models.items()]
     width = max(len(name) for name, _ in facts) + 2
     return [
         line(Span(one.name, "bold")),

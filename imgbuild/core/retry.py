@@ -67,7 +67,9 @@ _WORDS: tuple[tuple[FailureKind, re.Pattern[str]], ...] = (
     (
         FailureKind.REFUSED,
         re.compile(
-            r"content (policy|policies|filter)|contentfilter|(policy|safety) violation|usage polic|moderat"
+            r"content (policy|policies|filter)|contentfilter|(policy|safety) violation|usage polic"
+            # In quotation marks it is the name of a field that was sent.
+            r"|(?<!['\"`])moderat"
             r"|violat\w* [^.]{0,60}polic|safety (system|filter|check|polic|guideline)|image safety"
             r"|prohibited content|\bnsfw\b|sensitive (content|word|information)"
             r"|违规|敏感|审核|内容安全|不合规"
@@ -85,6 +87,7 @@ _WORDS: tuple[tuple[FailureKind, re.Pattern[str]], ...] = (
         FailureKind.AUTH,
         re.compile(
             r"(invalid|incorrect|missing|expired) (\w+ )?(api ?key|token|credential)|unauthori[sz]ed"
+            r"|api ?key (is )?(not valid|invalid|expired|missing)"
             r"|authentication (failed|error|required)|permission denied|无效的令牌"
         ),
     ),
@@ -115,7 +118,8 @@ def kind_of_status(status: int, phase: Phase, words: str = "") -> FailureKind:
         return FailureKind.RATE_LIMITED
     if said is FailureKind.REFUSED:
         return FailureKind.REFUSED
-    if status in (401, 403):
+    # Google's answer to a wrong key is a 400.
+    if status in (401, 403) or (status == 400 and said is FailureKind.AUTH):
         return FailureKind.AUTH
     if phase is Phase.POLL:
         return FailureKind.TRANSIENT if _passing(status) else FailureKind.UNUSABLE

@@ -37,3 +37,29 @@ class EmulatorOptions:
     """The gateway software's own words: QUEUED, IN_PROGRESS, SUCCESS, FAILURE."""
     refund_failed: bool = False
     """Take the charge back when a task ends as failed."""
+    errors_under_200: bool = False
+    """Answer what is no server error as HTTP 200, in the shape of an error (jimmyai, kyy)."""
+    jimmyai_answers: Literal["reference", "integer-code", "flat", "faq"] = "reference"
+    """Which of its pages the service follows: the reference's `{code: "20000", msg, data}`; the same with the
+    number 20000; no envelope; or the names of the list of questions (taskId, mediaUrl, error_msg)."""
+    jimmyai_references: Literal["either", "data-uri", "base64"] = "either"
+    """Whether a "base64 string" has the prefix of a data: URI."""
+    kyy_4k_ratios: Literal["all", "wide"] = "all"
+    """At 4k gpt-image-2 takes every ratio, or only the six that the same model takes elsewhere."""
+    gemini_format: Literal["png", "jpeg"] = "png"
+    """How its pictures are encoded: nobody can choose, and nothing says."""
+    gemini_refusal: Literal["prompt", "candidate", "words"] = "prompt"
+    """How a policy's refusal looks: `promptFeedback.blockReason`, a `finishReason`, or only words."""
+    gemini_chatter: bool = False
+    """Thoughts, a draft among them, and words come before the picture."""
+    images_answer: Literal["b64_json", "data-uri", "url"] = "b64_json"
+    """How a picture stands in the answers of openai and jimmyai-sync: base64, such a URL, or a link."""
+    any_model: bool = False
+    """Let openai be a compatible server: every model's name, any size, any quality."""
+    rate_limit: int = 0
+    """Requests that openai takes in `rate_window` seconds; 0: no limit, and no headers about it."""
+    rate_window: float = 60.0
+    jimmyai_sync_code: Literal["integer", "string"] = "integer"
+    """The envelope's code: 20000, or "20000"."""
+    jimmyai_sync_sizes: Literal["grid", "three"] = "grid"
+    """Which sizes there are: those of the model behind the service, or its three standard ones."""

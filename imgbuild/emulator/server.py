@@ -38,7 +38,7 @@ def create_app(options: EmulatorOptions) -> Starlette:
     from starlette.responses import JSONResponse
     from starlette.routing import Route
 
-    from imgbuild.emulator import uniall
+    from imgbuild.emulator import gemini, jimmyai, jimmyai_sync, kyy, openai, uniall
     from imgbuild.emulator.service import Service
 
     service = Service(options)
@@ -57,6 +57,11 @@ def create_app(options: EmulatorOptions) -> Starlette:
         return JSONResponse({"code": "no_such_route", "message": message, "data": None}, error.status_code)
 
     routes = [
+        *gemini.routes(service),
+        *jimmyai.routes(service),
+        *jimmyai_sync.routes(service),
+        *kyy.routes(service),
+        *openai.routes(service),
         *uniall.routes(service),
         Route("/files/{task_id}/{name}", service.result, methods=["GET"], name="result"),
         Route("/_emulate/ledger", ledger, methods=["GET"]),

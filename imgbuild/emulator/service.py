@@ -45,6 +45,11 @@ class Service:
 
     def submit(self, order: Order, error: ErrorShape, answer: Callable[[Task], Response]) -> Response:
         """Accept an order, or let a fault strike. `error` and `answer` are the dialect's shapes."""
+        accepted = self.accept(order, error)
+        return accepted if isinstance(accepted, Response) else answer(accepted)
+
+    def accept(self, order: Order, error: ErrorShape) -> Task | Response:
+        """The charged task, or what a fault answers in its place."""
         try:
             fault = self._faults.strike(order.prompt)
         except UsageError as unknown:
@@ -56,7 +61,7 @@ class Service:
             if fault.problem:
                 return error(fault.problem)
             return Silence() if fault.name == "hang-after-accept" else NoAnswer()
-        return answer(task)
+        return task
 
     def query(self, task_id: str, error: ErrorShape, answer: Callable[[Task], Response]) -> Response:
         """Answer a query about a task, or let the task's fault strike."""
@@ -71,35 +76,34 @@ class Service:
 
     def result_urls(self, task: Task, request: Request) -> list[str]:
         """Where the results of a task are, on the address that the client used."""
-        return [
-            str(request.url_for("result", task_id=task.id, name=f"{k}.{task.order.format}"))
-            for k in range(1, task.order.n + 1)
-        ]
+        return [str(request.url_for("result", task_id=task.id, name=name)) for name in task.names()]
 
     async def result(self, request: Request) -> Response:
         """The bytes of a result, without asking for a key: links are public, as with the real services."""
         self.ledger.count("GET /files/{task_id}/{name}")
         task = self._tasks.get(request.path_params["task_id"])
-        names = [f"{k}.{task.order.format}" for k in range(1, task.order.n + 1)] if task else []
         name = request.path_params["name"]
-        if task is None or name not in names or task.state(self.now()) != "succeeded":
+        if task is None or name not in task.names() or task.state(self.now()) != "succeeded":
             return PlainTextResponse("no such file", HTTPStatus.NOT_FOUND)
         task.fetches += 1
         if task.struck_by("expired-link") or (task.struck_by("flaky-link") and task.fetches == 1):
             return PlainTextResponse("the link has expired", HTTPStatus.NOT_FOUND)
-        media_type = f"image/{task.order.format}"
+        body = await self.picture(task, name)
+        shape = CutShort if task.struck_by("truncated") else Response
+        return shape(body, media_type=f"image/{task.order.format}")
+
+    async def picture(self, task: Task, name: str) -> bytes:
+        """The bytes of one of a task's results, or what a fault has made of them."""
         if task.struck_by("empty"):
-            return Response(b"", media_type=media_type)
+            return b""
         if task.struck_by("html"):
-            return Response(_HTML, media_type=media_type)
+            return _HTML
         size, format = task.order.pixels, task.order.format
         if task.struck_by("wrong-size"):
             size = Size(max(1, size.width * 3 // 4), max(1, size.height * 3 // 4))
         if task.struck_by("wrong-format"):
             format = "jpeg" if format == "png" else "png"
-        body = await run_in_threadpool(pictures.draw, f"{task.id}/{name}", size, format)
-        shape = CutShort if task.struck_by("truncated") else Response
-        return shape(body, media_type=media_type)
+        return await run_in_threadpool(pictures.draw, f"{task.id}/{name}", size, format)
 
     def report(self) -> dict[str, Json]:
         """The ledger, with each task's state at this moment."""

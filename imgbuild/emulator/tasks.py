@@ -49,6 +49,10 @@ class Task:
             return STRANGE_STATUS
         return self.state(now)
 
+    def names(self) -> list[str]:
+        """Its results' file names."""
+        return [f"{k}.{self.order.format}" for k in range(1, self.order.n + 1)]
+
     def failure(self) -> tuple[str, str] | None:
         """Code and words, if it is going to fail."""
         return TASK_ERRORS.get(self.fault.name) if self.fault else None

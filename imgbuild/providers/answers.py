@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import json
 import math
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field, replace
 from enum import Enum
+from urllib.parse import urljoin
 
 from imgbuild.core.errors import FailureKind, ProviderFailure
 from imgbuild.core.image import Json
+from imgbuild.core.redact import clean_json
 from imgbuild.core.retry import Phase, kind_of_business_error, kind_of_words
-from imgbuild.providers.base import Finished, Pending, UrlResult
+from imgbuild.providers.base import Finished, Pending, Result, UrlResult
 
 
 class State(Enum):
@@ -37,6 +40,12 @@ _TASK_ID = re.compile(r"[A-Za-z0-9._:-]{1,200}")
 _PERCENT = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)\s*%?")
 _TEXT_MEMBERS = ("message", "msg", "error_message", "error_msg", "detail", "reason", "fail_reason")
 _CODE_MEMBERS = ("code", "type", "status")
+
+
+def parse_json(body: bytes | bytearray) -> Json:
+    """JSON with the numbers that JSON does not have (NaN, 1e999) read as null. Raises ValueError."""
+    value: Json = json.loads(body, parse_constant=lambda _: None, parse_float=_finite)
+    return value
 
 
 def state_of(word: str) -> State:
@@ -79,6 +88,16 @@ def words_of(error: Json) -> str:
     return "; ".join(texts) + (f" ({', '.join(codes)})" if codes else "")
 
 
+def retry_delay_of(answer: Json) -> str | None:
+    """The seconds that an error in Google's shape asks to wait, as text: `details: [{retryDelay: "37s"}]`."""
+    details = members(members(answer).get("error")).get("details")
+    for detail in details if isinstance(details, list) else []:
+        delay = text_of(members(detail).get("retryDelay"))
+        if delay.endswith("s"):
+            return delay.removesuffix("s")
+    return None
+
+
 def task_id_of(value: Json) -> str | None:
     """A task id that can safely be put into a path; None for anything else, which is hostile or absent."""
     text = text_of(value)
@@ -119,13 +138,18 @@ class TaskAnswer:
     usage: Mapping[str, Json] = field(default_factory=dict)
 
 
-def outcome(answer: TaskAnswer, asked: str | None) -> Pending | Finished | ProviderFailure:
-    """Judge a task object. `asked` is the id that was polled; None: this answers a submission."""
+def outcome(
+    answer: TaskAnswer, asked: str | None, meaning: Callable[[str], State] = state_of
+) -> Pending | Finished | ProviderFailure:
+    """Judge a task object. `asked` is the id that was polled; None: this answers a submission.
+
+    `meaning` tells what a status word means, for services with words of their own.
+    """
     task_id = asked or task_id_of(answer.task_id)
     if asked is None and task_id is None and answer.task_id not in (None, ""):
         return unreadable("the service gave a task id that cannot be used", asked)
     word = text_of(answer.status)
-    state = state_of(word)
+    state = meaning(word)
     if state is State.FAILED:
         words = words_of(answer.error)
         refused = kind_of_words(f"{word} {words}") is FailureKind.REFUSED
@@ -151,6 +175,22 @@ def business_error(error: Json, asked: str | None) -> ProviderFailure:
     return ProviderFailure(kind, f"the service answered with an error: {words or 'no reason given'}")
 
 
+def made_safe(finished: Finished, base_url: str, secrets: Iterable[str | None]) -> Finished:
+    """Results with absolute links, and a usage that can be shown and stored."""
+
+    def absolute(result: Result) -> Result:
+        if not isinstance(result, UrlResult) or result.url[:5].lower() == "data:":
+            return result
+        try:
+            return UrlResult(urljoin(base_url + "/", result.url))
+        except ValueError:
+            # Not an address at all; the download says so in its own words.
+            return result
+
+    usage = members(clean_json(dict(finished.usage), tuple(secrets)))
+    return replace(finished, results=tuple(map(absolute, finished.results)), usage=usage)
+
+
 def unreadable(message: str, asked: str | None) -> ProviderFailure:
     """An accepted request whose answer cannot be used: charged perhaps, or simply asked again."""
     return ProviderFailure(FailureKind.AMBIGUOUS if asked is None else FailureKind.TRANSIENT, message)
@@ -171,3 +211,8 @@ def _texts(value: Json, names: tuple[str, ...], *, bare: bool, depth: int = 4) -
             yield from _texts(item, names, bare=bare, depth=depth - 1)
     elif bare:
         yield text_of(value)
+
+
+def _finite(text: str) -> float | None:
+    number = float(text)
+    return number if math.isfinite(number) else None

@@ -96,6 +96,12 @@ class ProviderSettings:
     """The provider's other members in the manifest, for the types that have some of their own."""
     scratch: Callable[[], Path] = field(kw_only=True, repr=False, compare=False)
     """Gives the path of a new, not yet existing file for result bytes, on the cache's own disk."""
+    root: Path = field(default=Path(), kw_only=True)
+    """The manifest's folder."""
+    variables: Mapping[str, str] = field(default_factory=dict, kw_only=True, repr=False, compare=False)
+    """What `${NAME}` may mean: the `.env` beside the manifest, and the process's environment over it."""
+    priced: bool = field(default=False, kw_only=True)
+    """The manifest gives a price, so that results count as paid for even where the type itself is free."""
 
 
 class Provider(Protocol):
@@ -156,3 +162,11 @@ class ConfigurableType(Protocol):
             ValueError: the description is wrong; the message says where and what.
         """
         ...
+
+
+@runtime_checkable
+class ProgramType(Protocol):
+    """A type that runs a program which the manifest names: never without the user's word (`command`)."""
+
+    program: str
+    """Everything that the user's word is bound to, as one line that can be read and compared."""

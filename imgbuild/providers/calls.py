@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from imgbuild.core.image import Json
@@ -28,3 +28,7 @@ class Call:
     """Begins with "/" and is put behind the base address, its own path included."""
     body: Mapping[str, Json] | None = None
     files: tuple[FilePart, ...] = ()
+    headers: Mapping[str, str] = field(default_factory=dict)
+    """More headers of this one request; none that the client sets itself."""
+    form: bool = False
+    """A multipart form in any case."""

@@ -9,17 +9,17 @@ import time
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import BinaryIO
 from urllib.parse import unquote_to_bytes
 
 import httpcore
 import httpx
 
 from imgbuild import __version__
-from imgbuild.core.errors import FailureKind, ProviderFailure, StorageError
+from imgbuild.core.errors import FailureKind, ProviderFailure
 from imgbuild.core.redact import clean
 from imgbuild.core.retry import Breakdown, Phase, kind_of_breakdown, kind_of_status, retry_after
 from imgbuild.providers.addresses import Zone, is_disguised, resolve, zone
+from imgbuild.providers.result_file import ResultFile
 
 RESULT_LIMIT = 256 * 2**20
 """Bytes of one result."""
@@ -198,12 +198,12 @@ def _check_head(response: httpcore.Response, limit: int) -> None:
 
 async def _write_stream(response: httpcore.Response, to: Path, limit: int) -> None:
     size = 0
-    with _file(to) as file:
+    with ResultFile(to) as file:
         async for chunk in response.aiter_stream():
             size += len(chunk)
             if size > limit:
                 raise _too_large(limit)
-            _write(file, chunk, to)
+            file.write(chunk)
     if size == 0:
         raise _unusable("the result is empty")
 
@@ -220,31 +220,8 @@ def _write_data_url(url: str, to: Path, limit: int) -> None:
         raise _unusable("the result's base64 is broken") from None
     if not content:
         raise _unusable("the result is empty")
-    with _file(to) as file:
-        _write(file, content, to)
-
-
-def _file(to: Path) -> BinaryIO:
-    try:
-        return to.open("wb", buffering=0)
-    except OSError as error:
-        raise _refused_by_disk(to, error) from None
-
-
-def _write(file: BinaryIO, content: bytes, to: Path) -> None:
-    # Written where it arrives: handing 64 KiB to a thread takes longer than the page cache does.
-    view = memoryview(content)
-    try:
-        while view:
-            view = view[file.write(view) :]
-    except OSError as error:
-        raise _refused_by_disk(to, error) from None
-
-
-def _refused_by_disk(to: Path, error: OSError) -> StorageError:
-    return StorageError(
-        f"cannot write {to}: {error.strerror or error}", remedy="free space, then build again"
-    )
+    with ResultFile(to) as file:
+        file.write(content)
 
 
 def _breakdown(error: Exception) -> Breakdown:

@@ -13,6 +13,13 @@ ENTRY_POINTS = "imgbuild.providers"
 
 # Each module has a `TYPE`. They are imported by name, so that a build pays for those that it uses.
 _BUILT_IN: Mapping[str, str] = {
+    "command": "imgbuild.providers.command",
+    "gemini": "imgbuild.providers.gemini",
+    "http": "imgbuild.providers.http",
+    "jimmyai": "imgbuild.providers.jimmyai",
+    "jimmyai-sync": "imgbuild.providers.jimmyai_sync",
+    "kyy": "imgbuild.providers.kyy",
+    "openai": "imgbuild.providers.openai",
     "placeholder": "imgbuild.providers.placeholder",
     "uniall": "imgbuild.providers.uniall",
 }

@@ -6,16 +6,17 @@ from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Protocol
-from urllib.parse import quote, urljoin
+from urllib.parse import quote
 
 from imgbuild.core.errors import FailureKind, ProviderFailure
 from imgbuild.core.image import Json
-from imgbuild.core.redact import clean, clean_json
+from imgbuild.core.redact import clean
 from imgbuild.core.retry import Phase
-from imgbuild.providers.answers import members, task_id_of
-from imgbuild.providers.base import Finished, Pending, ProviderSettings, Request, Result, UrlResult
+from imgbuild.providers.answers import made_safe, task_id_of
+from imgbuild.providers.base import Finished, Pending, ProviderSettings, Request
 from imgbuild.providers.calls import Call
 from imgbuild.providers.download import DownloadClient
+from imgbuild.providers.spill import discard, take_files
 from imgbuild.providers.transport import ApiClient, api_base, bearer, tls_context
 
 
@@ -49,17 +50,14 @@ class TaskProvider:
 
     async def submit(self, request: Request) -> Pending | Finished:
         """Create a task. Some services answer with the finished one."""
-        answer = await self._api.send(self._dialect.submit_call(request), Phase.SUBMIT)
-        return self._settled(self._dialect.parse(answer, None))
+        return await self._ask(self._dialect.submit_call(request), Phase.SUBMIT, None)
 
     async def poll(self, task_id: str) -> Pending | Finished:
         """Ask for a task once."""
         asked = task_id_of(task_id)
         if asked is None:
             raise self._api.failure(FailureKind.INVALID, f"not a task id: {task_id}")
-        path = self._dialect.poll_path(quote(asked, safe=""))
-        answer = await self._api.send(Call("GET", path), Phase.POLL)
-        return self._settled(self._dialect.parse(answer, asked))
+        return await self._ask(self._poll_call(asked), Phase.POLL, asked)
 
     async def download(self, url: str, to: Path) -> None:
         """Stream a result to a file, without credentials."""
@@ -70,25 +68,22 @@ class TaskProvider:
         await self._api.aclose()
         await self._downloads.aclose()
 
-    def _settled(self, outcome: Pending | Finished | ProviderFailure) -> Pending | Finished:
-        """The outcome with the service's texts made safe and its links made absolute."""
+    def _poll_call(self, task_id: str) -> Call:
+        return Call("GET", self._dialect.poll_path(quote(task_id, safe="")))
+
+    async def _ask(self, call: Call, phase: Phase, asked: str | None) -> Pending | Finished:
+        """The outcome with the service's texts made safe, its links absolute, its pictures in files."""
+        spilled = await self._api.send_spilled(call, phase)
+        outcome = self._dialect.parse(spilled.json, asked)
         secrets = [self._settings.api_key]
+        if isinstance(outcome, Finished):
+            finished = replace(outcome, results=take_files(outcome.results, spilled))
+            return made_safe(finished, self._api.base_url, secrets)
+        discard(spilled)
         if isinstance(outcome, ProviderFailure):
             raise self._api.failure(outcome.kind, outcome.message, retry_after=outcome.retry_after)
-        if isinstance(outcome, Pending):
-            warning = clean(outcome.warning, secrets) if outcome.warning else None
-            return replace(outcome, status=clean(outcome.status, secrets, limit=80), warning=warning)
-        usage = members(clean_json(dict(outcome.usage), secrets))
-        return replace(outcome, results=tuple(map(self._absolute, outcome.results)), usage=usage)
-
-    def _absolute(self, result: Result) -> Result:
-        if not isinstance(result, UrlResult) or result.url[:5].lower() == "data:":
-            return result
-        try:
-            return UrlResult(urljoin(self._api.base_url + "/", result.url))
-        except ValueError:
-            # Not an address at all; the download says so in its own words.
-            return result
+        warning = clean(outcome.warning, secrets) if outcome.warning else None
+        return replace(outcome, status=clean(outcome.status, secrets, limit=80), warning=warning)
 
 
 def connect_tasks(

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import json
-import math
 import ssl
 import time
 import zlib
-from collections.abc import Mapping
-from contextlib import ExitStack
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import ExitStack, asynccontextmanager
+from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Any
+from typing import Any, TypeVar
 from urllib.parse import urlsplit
 
 import httpx
@@ -21,17 +20,31 @@ from imgbuild import __version__
 from imgbuild.core.errors import FailureKind, ProviderFailure, UsageError
 from imgbuild.core.image import Json
 from imgbuild.core.redact import clean
-from imgbuild.core.retry import Breakdown, Phase, kind_of_breakdown, kind_of_status, retry_after
-from imgbuild.providers.answers import words_of
+from imgbuild.core.retry import (
+    RETRY_AFTER_LIMIT,
+    Breakdown,
+    Phase,
+    kind_of_breakdown,
+    kind_of_status,
+    retry_after,
+)
+from imgbuild.providers.answers import parse_json, retry_delay_of, words_of
 from imgbuild.providers.base import ProviderSettings
 from imgbuild.providers.calls import Call
+from imgbuild.providers.spill import Spilled, TooLargeError, read_spilled
+
+T = TypeVar("T")
 
 ANSWER_LIMIT = 64 * 2**20
 """Bytes of a JSON answer, after decompression."""
+SPILLED_LIMIT = 512 * 2**20
+"""The same for an answer with pictures in it, which go to files."""
 CONNECT_TIMEOUT = 30.0
 # Many servers close an idle connection after 5 s. A submission that meets a closing connection can only
 # be called ambiguous, so idle connections are given up first.
 _IDLE_SECONDS = 4.0
+_PIECE = 256 * 2**10
+"""Bytes that compressed data may become at a time."""
 
 _BROKEN = (
     httpx.HTTPError,
@@ -49,7 +62,7 @@ _EXPLAINED: Mapping[Breakdown, str] = {
     Breakdown.NO_ANSWER: "the connection broke or stayed silent after the request was sent",
     Breakdown.CUT_SHORT: "the answer broke off",
     Breakdown.UNREADABLE: "the answer is not the JSON that was expected",
-    Breakdown.TOO_LARGE: f"the answer is larger than {ANSWER_LIMIT // 2**20} MiB",
+    Breakdown.TOO_LARGE: "the answer is too large",
 }
 
 _REMEDIES: Mapping[FailureKind, str] = {
@@ -67,24 +80,27 @@ class _Exchange:
 
     sent: bool = False
     status: int | None = None
-    retry_after: str | None = None
-
-
-class _TooLargeError(ValueError):
-    """More bytes than an answer may have."""
+    headers: Mapping[str, str] = field(default_factory=dict)
 
 
 class ApiClient:
     """Talks to one provider's own address, and gives its credentials to nobody else.
 
     It never follows a redirect. Proxies from the environment are used for https only: a plain http
-    request would show them the key.
+    request would show them the key. `heed` is shown the headers of every answer, refusals too.
     """
 
     def __init__(
-        self, settings: ProviderSettings, base_url: str, headers: Mapping[str, str], tls: ssl.SSLContext
+        self,
+        settings: ProviderSettings,
+        base_url: str,
+        headers: Mapping[str, str],
+        tls: ssl.SSLContext,
+        heed: Callable[[Mapping[str, str]], None] | None = None,
     ) -> None:
         self.base_url = base_url
+        self._heed = heed
+        self._scratch = settings.scratch
         self._name = settings.name
         self._key = settings.api_key
         self._timeout = settings.timeout
@@ -111,18 +127,14 @@ class ApiClient:
 
     async def send(self, call: Call, phase: Phase) -> Json:
         """Send one request and give its JSON. Raises ProviderFailure for everything else."""
-        exchange = _Exchange()
-        try:
-            async with asyncio.timeout(self._timeout):
-                body = await self._exchange(call, exchange)
-            if _succeeded(exchange.status):
-                return parse_json(body)
-        except _BROKEN as error:
-            if exchange.status is None or _succeeded(exchange.status):
-                raise self._broken(error, exchange, phase) from None
-            # The status alone says enough; only the service's words are lost.
-            body = bytearray()
-        raise self._refused(exchange, body, phase)
+        return await self._send(call, phase, _json)
+
+    async def send_spilled(self, call: Call, phase: Phase) -> Spilled:
+        """The same for an answer with pictures in it: they are decoded into files as they arrive.
+
+        The files are the caller's. Raises StorageError, too, where the disk refuses.
+        """
+        return await self._send(call, phase, self._spilled)
 
     def failure(
         self, kind: FailureKind, message: str, *, retry_after: float | None = None
@@ -135,7 +147,24 @@ class ApiClient:
             remedy=_REMEDIES.get(kind),
         )
 
-    async def _exchange(self, call: Call, exchange: _Exchange) -> bytearray:
+    async def _send(self, call: Call, phase: Phase, read: Callable[[httpx.Response], Awaitable[T]]) -> T:
+        exchange, refusal = _Exchange(), bytearray()
+        try:
+            async with asyncio.timeout(self._timeout), self._answer(call, exchange) as response:
+                if _succeeded(response.status_code):
+                    return await read(response)
+                refusal = await _body(response)
+        except _BROKEN as error:
+            if exchange.status is None or _succeeded(exchange.status):
+                raise self._broken(error, exchange, phase) from None
+            # The status alone says enough; only the service's words are lost.
+        raise self._refused(exchange, refusal, phase)
+
+    async def _spilled(self, response: httpx.Response) -> Spilled:
+        return await read_spilled(_inflated(response), self._scratch, limit=SPILLED_LIMIT)
+
+    @asynccontextmanager
+    async def _answer(self, call: Call, exchange: _Exchange) -> AsyncIterator[httpx.Response]:
         async def trace(event: str, info: Mapping[str, Any]) -> None:
             # A CONNECT goes to a proxy, and tells the service nothing yet.
             if event.endswith("send_request_headers.started") and info["request"].method != b"CONNECT":
@@ -143,9 +172,10 @@ class ApiClient:
 
         with ExitStack() as open_files:
             content: dict[str, Any] = {}
-            if call.files:
-                content["data"] = {name: _form_text(value) for name, value in (call.body or {}).items()}
-                content["files"] = [
+            if call.files or call.form:
+                # A part without a file name is a field; as `data` alone they would make no multipart form.
+                fields = [(name, (None, _form_text(value))) for name, value in (call.body or {}).items()]
+                content["files"] = fields + [
                     (part.field, (part.name, open_files.enter_context(part.path.open("rb")), part.media_type))
                     for part in call.files
                 ]
@@ -154,18 +184,23 @@ class ApiClient:
             async with self._client.stream(
                 call.method,
                 self.base_url + call.path,
+                headers=call.headers,
                 extensions={"trace": trace},
                 **content,
             ) as response:
                 exchange.status = response.status_code
-                exchange.retry_after = response.headers.get("retry-after")
-                return await _read(response)
+                exchange.headers = response.headers
+                if self._heed is not None:
+                    self._heed(response.headers)
+                yield response
 
     def _broken(self, error: Exception, exchange: _Exchange, phase: Phase) -> ProviderFailure:
         breakdown = _breakdown(error, exchange)
         detail = type(error).__name__
         if isinstance(error, httpx.TimeoutException | TimeoutError):
             detail = f"the limit is {self._timeout:g} s"
+        elif isinstance(error, TooLargeError):
+            detail = str(error)
         elif isinstance(error, httpx.ConnectError | OSError) and str(error):
             # Only these tell what the user can act on, and none of them quotes a header.
             detail = str(error)
@@ -173,9 +208,9 @@ class ApiClient:
 
     def _refused(self, exchange: _Exchange, body: bytearray, phase: Phase) -> ProviderFailure:
         status = exchange.status or 0
-        words, shown = _error_words(body)
+        words, shown, asked = _error_words(body)
         kind = kind_of_status(status, phase, words)
-        seconds = retry_after(exchange.retry_after, time.time()) if kind is FailureKind.RATE_LIMITED else None
+        seconds = _patience(exchange.headers, asked) if kind is FailureKind.RATE_LIMITED else None
         where = f" to {phase}" if kind is FailureKind.UNUSABLE else ""
         hint = "; base_url should name the address it redirects to" if 300 <= status < 400 else ""
         said = f": {clean(shown, [self._key])}" if shown else ""
@@ -228,40 +263,56 @@ def tls_context() -> ssl.SSLContext:
     return httpx.create_ssl_context()
 
 
-def parse_json(body: bytes | bytearray) -> Json:
-    """JSON with the numbers that JSON does not have (NaN, 1e999) read as null. Raises ValueError."""
-    value: Json = json.loads(body, parse_constant=lambda _: None, parse_float=_finite)
-    return value
-
-
-def _finite(text: str) -> float | None:
-    number = float(text)
-    return number if math.isfinite(number) else None
-
-
 def _succeeded(status: int | None) -> bool:
     return status is not None and 200 <= status < 300
 
 
-async def _read(response: httpx.Response) -> bytearray:
-    """The body, inflated, never more than the limit in memory: compressed bombs die here."""
-    encoding = response.headers.get("content-encoding", "identity").strip().lower()
-    if encoding not in ("", "identity", "gzip", "x-gzip", "deflate"):
-        raise httpx.DecodingError(f"content encoding {clean(encoding, limit=40)}")
-    inflater = None if encoding in ("", "identity") else zlib.decompressobj(zlib.MAX_WBITS | 32)
+async def _json(response: httpx.Response) -> Json:
+    return parse_json(await _body(response))
+
+
+async def _body(response: httpx.Response) -> bytearray:
+    """The body, inflated, never more than the limit in memory."""
     body = bytearray()
-    async for chunk in response.aiter_raw():
-        room = ANSWER_LIMIT - len(body)
-        body += chunk if inflater is None else inflater.decompress(chunk, room + 1)
+    async for chunk in _inflated(response):
+        body += chunk
         if len(body) > ANSWER_LIMIT:
-            raise _TooLargeError
-    if inflater is not None and not inflater.eof:
-        raise httpx.DecodingError("compressed data broke off")
+            raise TooLargeError(f"the limit is {ANSWER_LIMIT // 2**20} MiB")
     return body
 
 
+async def _inflated(response: httpx.Response) -> AsyncIterator[bytes]:
+    """The body, inflated in pieces of bounded size: compressed bombs never unfold in memory."""
+    encoding = response.headers.get("content-encoding", "identity").strip().lower()
+    if encoding not in ("", "identity", "gzip", "x-gzip", "deflate"):
+        raise httpx.DecodingError(f"content encoding {clean(encoding, limit=40)}")
+    if encoding in ("", "identity"):
+        async for chunk in response.aiter_raw():
+            yield chunk
+        return
+    inflater = zlib.decompressobj(zlib.MAX_WBITS | 32)
+    async for chunk in response.aiter_raw():
+        while chunk and not inflater.eof:
+            yield inflater.decompress(chunk, _PIECE)
+            chunk = inflater.unconsumed_tail
+    while not inflater.eof and (rest := inflater.decompress(b"", _PIECE)):
+        yield rest
+    if not inflater.eof:
+        raise httpx.DecodingError("compressed data broke off")
+
+
+def _patience(headers: Mapping[str, str], asked: str | None) -> float | None:
+    """Seconds that an answer asks to wait, exactly where it says so in milliseconds.
+
+    `asked` is what its body asks for, where its headers do not.
+    """
+    now = time.time()
+    exact = retry_after(headers.get("retry-after-ms"), now, RETRY_AFTER_LIMIT * 1000)
+    return retry_after(headers.get("retry-after") or asked, now) if exact is None else exact / 1000
+
+
 def _breakdown(error: Exception, exchange: _Exchange) -> Breakdown:
-    if isinstance(error, _TooLargeError):
+    if isinstance(error, TooLargeError):
         return Breakdown.TOO_LARGE
     if not exchange.sent:
         impossible = isinstance(error, httpx.LocalProtocolError | httpx.UnsupportedProtocol)
@@ -273,15 +324,16 @@ def _breakdown(error: Exception, exchange: _Exchange) -> Breakdown:
     return Breakdown.UNREADABLE if unreadable else Breakdown.CUT_SHORT
 
 
-def _error_words(body: bytearray) -> tuple[str, str]:
-    """An error body's words for judging, from JSON only, and for showing."""
+def _error_words(body: bytearray) -> tuple[str, str, str | None]:
+    """An error body's words for judging, from JSON only, and for showing; and the patience that it asks."""
     try:
-        words = words_of(parse_json(body))
+        answer = parse_json(body)
+        words = words_of(answer)
     except (ValueError, RecursionError):
         # A proxy's page says nothing about the request, and may contain any word.
         text = body[:2000].decode(errors="replace").strip()
-        return "", "" if text.startswith("<") else text
-    return words, words
+        return "", "" if text.startswith("<") else text, None
+    return words, words, retry_delay_of(answer)
 
 
 def _phrase(status: int) -> str:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field, replace
 
 from imgbuild.core.errors import BudgetError, LockedError
 from imgbuild.core.events import ActionKind, Cause, Emit, SummaryEvent, WarningEvent
+from imgbuild.core.jobs import Stage
 from imgbuild.core.plan.action import Action, Mode, Plan
 from imgbuild.run.connections import Connections
 from imgbuild.run.execute import Executor
@@ -19,6 +20,7 @@ from imgbuild.run.outputs import Outputs
 from imgbuild.run.planning import plan_warnings, plan_workspace
 from imgbuild.run.purse import Purse
 from imgbuild.run.resolution import PLACEHOLDER
+from imgbuild.run.worker import Worker
 from imgbuild.run.workspace import Workspace
 from imgbuild.store.workdir import DroppedOutput, Workdir
 
@@ -44,7 +46,9 @@ class BuildOptions:
     @property
     def mode(self) -> Mode:
         """How the planner is to look at it."""
-        return Mode(locked=self.locked, overwrite=self.overwrite, wanted=self.wanted)
+        return Mode(
+            locked=self.locked, overwrite=self.overwrite, retry=self.retry_ambiguous, wanted=self.wanted
+        )
 
 
 def run_build(workspace: Workspace, options: BuildOptions, emit: Emit, confirm: Confirm | None) -> int:
@@ -61,6 +65,9 @@ def run_build(workspace: Workspace, options: BuildOptions, emit: Emit, confirm: 
     plan = plan_workspace(workspace, options.targets, options.mode)
     if options.locked:
         require_locked(plan)
+    elif _submit_unknown_again(plan, confirm):
+        options = replace(options, retry_ambiguous=True)
+        plan = plan_workspace(workspace, options.targets, options.mode)
     connections = Connections(workspace)
     busy = [action for action in plan.actions if action.kind is not ActionKind.NONE]
     for warning in plan_warnings(workspace, plan):
@@ -121,6 +128,16 @@ def _check_providers(busy: list[Action], connections: Connections, *, offline: b
         connections.settings(name)
 
 
+def _submit_unknown_again(plan: Plan, confirm: Confirm | None) -> bool:
+    """Ask once about everything that may have been charged already; nobody to ask means no."""
+    unknown = [job for a in plan.actions for job in a.open_jobs if job.stage is Stage.UNKNOWN]
+    if not unknown or confirm is None:
+        return False
+    costs = (f" ({job.cost:g} {job.unit})" if job.cost and job.unit else "" for job in unknown)
+    names = ", ".join(job.image_id + cost for job, cost in zip(unknown, costs, strict=True))
+    return confirm(f"May have been charged already: {names}. Submit again?")
+
+
 def _purse(workspace: Workspace, plan: Plan, options: BuildOptions) -> Purse:
     budget = workspace.project.manifest.budget
     declared = budget.max_cost if budget else None
@@ -151,15 +168,16 @@ async def _execute(
     purse: Purse,
 ) -> SummaryEvent:
     invocation = workspace.invocation
+    worker = Worker(invocation.root, workspace.cache, purse, emit)
     generator = Generator(
-        invocation.root,
         workspace.cache,
         connections,
-        purse,
+        worker,
         emit,
         jobs=options.jobs,
         offline=options.offline,
         placeholder=invocation.placeholder,
+        retry=options.retry_ambiguous,
     )
     lock = LockWriter(workspace.lock_path, enabled=not (options.locked or invocation.placeholder))
     executor = Executor(
@@ -174,12 +192,17 @@ async def _execute(
     )
     try:
         summary = await executor.run(plan)
+    except asyncio.CancelledError:
+        for sentence in worker.left_behind():
+            emit(WarningEvent(sentence))
+        raise
     finally:
         lock.flush()
         await connections.aclose()
     return replace(
         summary,
-        submitted=generator.submitted,
+        submitted=worker.submitted,
+        resumed=worker.resumed,
         cost=round(purse.spent, 6),
         unit=plan.summary().unit,
     )

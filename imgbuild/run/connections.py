@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from dotenv import dotenv_values
 
 from imgbuild.core.errors import ProviderFailure, UsageError
 from imgbuild.core.manifest.model import ProviderConfig
-from imgbuild.providers.base import Provider, ProviderSettings
+from imgbuild.core.redact import clean
+from imgbuild.providers.base import ProgramType, Provider, ProviderSettings
 from imgbuild.run.limits import Limiter
 from imgbuild.run.resolution import PLACEHOLDER, own_options
-from imgbuild.run.trust import is_trusted, origin_of
+from imgbuild.run.trust import is_program_trusted, is_trusted, origin_of
 from imgbuild.run.workspace import Workspace
 
 CONCURRENCY = 8
@@ -75,11 +77,11 @@ class Connections:
         """A provider's settings, complete and trusted, without connecting to anything.
 
         Raises:
-            UsageError: a variable is missing, or the address is not trusted yet.
+            UsageError: a variable is missing, or the address or program is not trusted yet.
         """
         config = self._project.providers.get(name)
         if config is None:
-            return ProviderSettings(name, PLACEHOLDER, scratch=self._scratch)
+            return ProviderSettings(name, PLACEHOLDER, scratch=self._scratch, root=self._root)
         kind = self._types[name]
         variables = read_variables(self._root, self._environ)
         where = f'provider "{name}"'
@@ -94,7 +96,14 @@ class Connections:
                 f"{where} sends its key to {origin_of(base_url)}, which you have not trusted yet",
                 remedy=f"imgbuild providers --trust {name}, or set IMGBUILD_TRUSTED_ORIGINS",
             )
-        return _settings(name, config, base_url, api_key, self._scratch)
+        if isinstance(kind, ProgramType) and not is_program_trusted(name, kind.program, self._environ):
+            raise UsageError(
+                f"{where} runs {clean(kind.program)}, which you have not trusted yet",
+                remedy=f"imgbuild providers --trust {name}, or name it in IMGBUILD_TRUSTED_ORIGINS",
+            )
+        return replace(
+            _settings(name, config, base_url, api_key, self._scratch), root=self._root, variables=variables
+        )
 
     def base_url(self, name: str) -> str | None:
         """A provider's address with its variables filled in; None for engines without one.
@@ -109,6 +118,11 @@ class Connections:
             return self._types[name].default_base_url
         variables = read_variables(self._root, self._environ)
         return fill_in(config.base_url, variables, f'provider "{name}"')
+
+    def of_type(self, type: str, *, first: str) -> tuple[str, ...]:
+        """The names of the providers of a type, `first` before others."""
+        names = [name for name, config in self._project.providers.items() if config.type == type]
+        return tuple(sorted(names, key=lambda name: name != first))
 
     def get(self, name: str) -> Connection:
         """The provider, connected."""
@@ -134,7 +148,7 @@ def _settings(
         "deadline": config.deadline,
         "poll_interval": config.poll_interval,
     }
-    told = {field: seconds for field, seconds in durations.items() if seconds is not None}
+    told: dict[str, Any] = {field: seconds for field, seconds in durations.items() if seconds is not None}
     return ProviderSettings(
         name=name,
         type=config.type,
@@ -142,5 +156,6 @@ def _settings(
         api_key=api_key,
         options=own_options(config),
         scratch=scratch,
+        priced=config.pricing is not None,
         **told,
     )

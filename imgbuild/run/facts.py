@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from imgbuild.core.image import FileReference, UrlReference
+from imgbuild.core.jobs import OpenJob
 from imgbuild.core.results import StoredOutput, StoredResult
 from imgbuild.store.cache import Cache
 from imgbuild.store.fsio import digest_file
@@ -34,8 +35,8 @@ class DiskFacts:
         """A recorded result."""
         return self._cache.records.result(key, take)
 
-    def generation_key(self, declared_key: str) -> str | None:
-        """The key of a result that was declared so."""
+    def generation_keys(self, declared_key: str) -> Sequence[str]:
+        """The keys of results that were declared so."""
         return self._cache.records.by_declared(declared_key)
 
     def outputs(self, recipe_key: str) -> Sequence[StoredOutput]:
@@ -53,6 +54,10 @@ class DiskFacts:
     def quarantined(self, digest: str) -> bool:
         """Whether these bytes were found corrupt."""
         return self._cache.blobs.was_corrupt(digest)
+
+    def open_jobs(self, key: str) -> Sequence[OpenJob]:
+        """What the journal has of a key."""
+        return self._cache.journal.open_jobs(key)
 
     def on_disk(self, path: str) -> str | None:
         """The digest of what lies at an output's path now."""

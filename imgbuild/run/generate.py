@@ -1,309 +1,171 @@
-"""Paying for pictures: submit, poll, fetch, keep. Every key and take at most once in a run."""
+"""Who pays for what: every key and take once, in this run, in other processes, and after a crash."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
-from pathlib import Path
-from typing import TypeVar
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
 
-from imgbuild.core.errors import BadImageError, FailureKind, ImgbuildError, ProviderFailure
-from imgbuild.core.events import Emit, JobEvent, JobState, WarningEvent
-from imgbuild.core.image import FileReference, Image, Reference
+from imgbuild.core import jobs
+from imgbuild.core.errors import FailureKind, ImgbuildError, ProviderFailure
+from imgbuild.core.events import Emit, JobEvent, JobState
+from imgbuild.core.jobs import OpenJob, Stage
 from imgbuild.core.plan.action import Action
-from imgbuild.core.plan.resolve import Resolved
-from imgbuild.core.plan.spec import Keys, Spec
-from imgbuild.core.results import StoredResult
-from imgbuild.core.sniff import ImageFacts
-from imgbuild.images.decode import inspect
-from imgbuild.providers.base import FileResult, Finished, Pending, ReferenceFile, Request, Result
 from imgbuild.run.connections import Connection, Connections
-from imgbuild.run.patience import patiently
-from imgbuild.run.purse import Purse
-from imgbuild.store.blobs import Blob
+from imgbuild.run.job import Job
+from imgbuild.run.trust import origin_of
+from imgbuild.run.worker import Worker
 from imgbuild.store.cache import Cache
-from imgbuild.store.fsio import digest_file
 
-T = TypeVar("T")
-
-_NOTHING_CHARGED = frozenset(
-    {
-        FailureKind.AUTH,
-        FailureKind.CREDIT,
-        FailureKind.RATE_LIMITED,
-        FailureKind.TRANSIENT,
-        FailureKind.INVALID,
-    }
-)
-_POLLS = 1_000_000
-"""A paid task is asked for until its deadline, however often the service breaks down meanwhile."""
-_CLOSES_PROVIDER = frozenset({FailureKind.AUTH, FailureKind.CREDIT})
-
-
-@dataclass(frozen=True, slots=True)
-class Job:
-    """One request: an image's spec, and the takes that its results become."""
-
-    resolved: Resolved
-    spec: Spec
-    keys: Keys
-    takes: tuple[int, ...]
-
-    @property
-    def image(self) -> Image:
-        """The image that it is for."""
-        return self.resolved.image
-
-    @property
-    def cost(self) -> float | None:
-        """The estimate for all of its takes; None where nobody knows."""
-        if not self.resolved.sends:
-            return 0.0
-        return None if self.resolved.price is None else self.resolved.price * len(self.takes)
+_CLAIM_INTERVAL = 0.1
+"""Seconds between two looks at a key that another build is paying for."""
 
 
 class Generator:
-    """Fetches results for actions, within the limits of providers, jobs and money."""
+    """Brings missing takes into the cache, within the limits of providers and jobs."""
 
     def __init__(
         self,
-        root: Path,
         cache: Cache,
         connections: Connections,
-        purse: Purse,
+        worker: Worker,
         emit: Emit,
         *,
         jobs: int | None,
         offline: bool,
         placeholder: bool,
+        retry: bool,
     ) -> None:
-        self._root = root
         self._cache = cache
         self._connections = connections
-        self._purse = purse
+        self._worker = worker
         self._emit = emit
         self._jobs = asyncio.Semaphore(jobs) if jobs else None
         self._offline = offline
         self._placeholder = placeholder
-        self._claims: dict[tuple[str, int], asyncio.Future[None]] = {}
-        self.submitted = 0
-        """Requests that went over the network."""
+        self._retry = retry
+        self._claims: dict[tuple[str, int], asyncio.Future[ImgbuildError | None]] = {}
 
     async def obtain(self, action: Action) -> None:
-        """Have every missing take of an action in the cache, generated here or by another image's job.
+        """Have every missing take of an action in the cache, generated here or by whoever began first.
 
         Raises:
             ImgbuildError: the first failure, after all takes came to an end.
         """
         if action.resolved is None or action.spec is None or action.keys is None:
             raise TypeError(f"{action.id} is not ready to be generated")
+        if self._offline and action.resolved.sends:
+            raise ImgbuildError(
+                f"{action.id} has to be generated, and --offline forbids it", remedy="build without --offline"
+            )
         key = action.keys.current
-        own = [take for take in action.missing if (key, take) not in self._claims]
-        others = [self._claims[key, take] for take in action.missing if take not in own]
+        own = tuple(take for take in action.missing if (key, take) not in self._claims)
+        others = {take: self._claims[key, take] for take in action.missing if take not in own}
         loop = asyncio.get_running_loop()
         claimed = {take: loop.create_future() for take in own}
         self._claims.update({(key, take): future for take, future in claimed.items()})
-        n = action.resolved.max_n
-        jobs = [
-            Job(action.resolved, action.spec, action.keys, tuple(own[start : start + n]))
-            for start in range(0, len(own), n)
-        ]
-        outcomes: list[BaseException | None] = []
+        failure: ImgbuildError | None = None
         try:
-            outcomes += await asyncio.gather(*(self._run(job) for job in jobs), return_exceptions=True)
+            if own:
+                async with self._payer(action, key):
+                    await self._pay(Job(action.resolved, action.spec, action.keys, own))
+        except ImgbuildError as error:
+            failure = error
+            raise
         finally:
             for future in claimed.values():
-                future.set_result(None)
-        await asyncio.gather(*others)
-        for outcome in outcomes:
-            if outcome is not None:
-                raise outcome
+                future.set_result(failure)
+        for take, shared in others.items():
+            failed = await shared
+            if failed is not None and not self._is_kept(key, take):
+                raise failed
 
-    async def _run(self, job: Job) -> None:
-        image = job.image
-        if self._offline and job.resolved.sends:
-            raise ImgbuildError(
-                f"{image.id} has to be generated, and --offline forbids it", remedy="build without --offline"
-            )
-        connection = self._connections.get("placeholder" if self._placeholder else image.provider)
+    @asynccontextmanager
+    async def _payer(self, action: Action, key: str) -> AsyncIterator[None]:
+        """Be the only one who pays for a key, on this cache. The system lets go of it if we are killed."""
+        if action.resolved is None or not action.resolved.sends:
+            yield
+            return
+        journal = self._cache.journal
+        said = False
+        while (claim := journal.try_claim(key)) is None:
+            if not said:
+                provider = action.resolved.image.provider
+                detail = "another build is paying for it"
+                self._emit(JobEvent(action.id, JobState.WAITING, provider, detail=detail))
+                said = True
+            await asyncio.sleep(_CLAIM_INTERVAL)
+        try:
+            yield
+            journal.tidy(key)
+        finally:
+            claim.release()
+
+    async def _pay(self, whole: Job) -> None:
+        """Go on with what was submitted before, submit the rest, and see all of it through."""
+        missing = [take for take in whole.takes if not self._is_kept(whole.keys.current, take)]
+        open_jobs = self._cache.journal.open_jobs(whole.keys.current) if whole.resolved.sends else ()
+        waiting: list[tuple[Job, OpenJob | None]] = []
+        failures: list[BaseException] = []
+        for entry in open_jobs:
+            takes = tuple(take for take in entry.takes if take in missing)
+            if not takes:
+                continue
+            if entry.stage is Stage.SUBMITTED:
+                waiting.append((whole.part(entry.takes), entry))
+            elif self._retry:
+                self._cache.journal.append(entry.key, jobs.closed(entry.id, "retried"))
+                continue
+            else:
+                failures.append(_may_be_charged(entry))
+            missing = [take for take in missing if take not in takes]
+        n = whole.resolved.max_n
+        waiting += [
+            (whole.part(tuple(missing[start : start + n])), None) for start in range(0, len(missing), n)
+        ]
+        outcomes = await asyncio.gather(
+            *(self._run(job, entry) for job, entry in waiting), return_exceptions=True
+        )
+        failures += [outcome for outcome in outcomes if outcome is not None]
+        if failures:
+            raise failures[0]
+
+    async def _run(self, job: Job, entry: OpenJob | None) -> None:
+        connection = self._connection(job, entry)
         async with AsyncExitStack() as places:
             if self._jobs:
                 await places.enter_async_context(self._jobs)
             await places.enter_async_context(connection.limiter.place())
-            finished = await self._submit(job, connection)
-            await self._keep_all(job, connection, finished)
+            if entry is None:
+                await self._worker.generate(job, connection)
+            else:
+                await self._worker.resume(job, connection, entry)
             await connection.limiter.learn(None)
 
-    async def _submit(self, job: Job, connection: Connection) -> Finished:
-        """Send the request, again and again while nothing can have been charged, and wait for its end."""
-        request = await asyncio.to_thread(self._request, job)
-
-        async def send() -> Pending | Finished:
-            if connection.stopped:
-                raise connection.stopped
-            await connection.limiter.pace()
-            self._purse.take(job.cost)
-            self._say(job, JobState.SUBMITTING)
-            self.submitted += job.resolved.sends
-            try:
-                return await connection.provider.submit(request)
-            except ProviderFailure as failure:
-                if failure.kind in _NOTHING_CHARGED:
-                    self._purse.give_back(job.cost)
-                if failure.kind in _CLOSES_PROVIDER:
-                    connection.stopped = failure
-                raise
-
-        answer = await self._patiently(job, connection, send)
-        return await self._wait(job, connection, answer) if isinstance(answer, Pending) else answer
-
-    async def _wait(self, job: Job, connection: Connection, answer: Pending) -> Finished:
-        """Poll a task until it ends. Unknown status words mean that it is still running."""
-        settings = connection.settings
-        loop = asyncio.get_running_loop()
-        end = loop.time() + settings.deadline
-        warned: set[str] = set()
-        current: Pending | Finished = answer
-        while isinstance(current, Pending):
-            self._say(job, JobState.RUNNING, current.status, current.progress)
-            if current.warning and current.warning not in warned:
-                warned.add(current.warning)
-                self._emit(WarningEvent(current.warning, job.image.id))
-            if loop.time() >= end:
-                raise ProviderFailure(
-                    FailureKind.EXPIRED,
-                    f"task {answer.task_id} did not end within {settings.deadline:g} s; last status: "
-                    f"{current.status}",
-                    remedy="raise the provider's deadline",
-                )
-            await asyncio.sleep(min(settings.poll_interval, max(0.0, end - loop.time())))
-            current = await self._patiently(
-                job, connection, lambda: connection.provider.poll(answer.task_id), _POLLS
-            )
-        return current if current.task_id else replace(current, task_id=answer.task_id)
-
-    async def _keep_all(self, job: Job, connection: Connection, finished: Finished) -> None:
-        """Bring every result into the cache. A task whose result is unusable is asked once more."""
-        first: ProviderFailure | None = None
-        results = finished.results
-        for index, take in enumerate(job.takes):
-            try:
-                if index >= len(results):
-                    raise ProviderFailure(
-                        FailureKind.UNUSABLE,
-                        f"{len(job.takes)} results were asked for, {len(results)} came",
-                    )
-                try:
-                    await self._keep(job, connection, take, results[index], finished)
-                except ProviderFailure as failure:
-                    if failure.kind is not FailureKind.UNUSABLE or finished.task_id is None:
-                        raise
-                    again = await connection.provider.poll(finished.task_id)
-                    if not isinstance(again, Finished) or index >= len(again.results):
-                        raise
-                    results = again.results
-                    await self._keep(job, connection, take, results[index], finished)
-            except ProviderFailure as failure:
-                first = first or failure
-        if first is not None:
-            raise first
-
-    async def _keep(
-        self, job: Job, connection: Connection, take: int, result: Result, finished: Finished
-    ) -> None:
-        if isinstance(result, FileResult):
-            path = result.path
-        else:
-            path = self._cache.blobs.scratch()
-            self._say(job, JobState.DOWNLOADING)
-            await self._patiently(job, connection, lambda: connection.provider.download(result.url, path))
-        try:
-            facts = await asyncio.to_thread(inspect, path)
-        except BadImageError as error:
-            kept = self._cache.blobs.quarantine(path, f"{job.image.id}: {error.message}")
-            raise ProviderFailure(
-                FailureKind.UNUSABLE, f"the result is not usable: {error.message}", remedy=f"kept as {kept}"
-            ) from None
-        await asyncio.to_thread(
-            self._cache.keep_result, path, lambda blob: _stored(job, take, facts, blob, finished)
+    def _connection(self, job: Job, entry: OpenJob | None) -> Connection:
+        """The provider to ask; for a task of an earlier build, the one that has it."""
+        own = "placeholder" if self._placeholder else job.image.provider
+        if entry is None:
+            return self._connections.get(own)
+        for name in self._connections.of_type(entry.provider, first=own):
+            url = self._connections.base_url(name)
+            if url is not None and origin_of(url) == entry.origin:
+                return self._connections.get(name)
+        raise ProviderFailure(
+            FailureKind.AMBIGUOUS,
+            f"task {entry.task_id} was submitted to {entry.origin}, which no provider of the manifest is",
+            remedy=f"configure it again, or give the task up with imgbuild jobs forget {entry.id}",
         )
 
-    async def _patiently(
-        self,
-        job: Job,
-        connection: Connection,
-        operation: Callable[[], Awaitable[T]],
-        attempts: int | None = None,
-    ) -> T:
-        return await patiently(
-            operation,
-            connection,
-            lambda failure, seconds: self._say(
-                job, JobState.RETRYING, f"{failure.message}; again in {seconds:.1f} s"
-            ),
-            attempts,
-        )
-
-    def _request(self, job: Job) -> Request:
-        image, spec, asked = job.image, job.spec, job.spec.asked
-        mask = self._reference(image.mask, spec.mask) if image.mask and spec.mask else None
-        return Request(
-            prompt=spec.prompt,
-            model=spec.model,
-            negative_prompt=spec.negative_prompt,
-            size=asked.size,
-            ratio=asked.ratio,
-            resolution=asked.resolution,
-            quality=spec.quality,
-            background=spec.background,
-            format=image.format,
-            seed=spec.seed,
-            n=len(job.takes),
-            first_take=job.takes[0],
-            references=tuple(map(self._reference, image.references, spec.references)),
-            mask=mask,
-            params=spec.params,
-        )
-
-    def _reference(self, reference: Reference, digest: str) -> ReferenceFile:
-        """A reference's bytes, exactly those that stand in the key."""
-        if isinstance(reference, FileReference):
-            path = self._root / reference.path
-            if digest_file(path) != digest:
-                raise ImgbuildError(f"{reference.path} changed while building", remedy="build again")
-        else:
-            path = self._cache.blobs.verified(digest)
-        facts = inspect(path)
-        url = None if isinstance(reference, FileReference) else getattr(reference, "url", None)
-        return ReferenceFile(path, digest, f"image/{facts.format}", url)
-
-    def _say(
-        self, job: Job, state: JobState, detail: str | None = None, progress: float | None = None
-    ) -> None:
-        image = job.image
-        self._emit(JobEvent(image.id, state, image.provider, job.takes[0], detail, progress))
+    def _is_kept(self, key: str, take: int) -> bool:
+        result = self._cache.records.result(key, take)
+        return result is not None and self._cache.blobs.has(result.digest)
 
 
-def _stored(job: Job, take: int, facts: ImageFacts, blob: Blob, finished: Finished) -> StoredResult:
-    resolved = job.resolved
-    return StoredResult(
-        key=job.keys.current,
-        take=take,
-        digest=blob.digest,
-        format=facts.format,
-        width=facts.width,
-        height=facts.height,
-        bytes=blob.bytes,
-        spec=job.spec.record(),
-        provider=resolved.provider_type,
-        image_id=resolved.image.id,
-        created=datetime.now(UTC).isoformat(timespec="seconds"),
-        model=resolved.image.model,
-        declared=job.keys.declared,
-        cost=resolved.price if resolved.sends else None,
-        unit=resolved.unit if resolved.sends and resolved.price is not None else None,
-        usage=finished.usage,
+def _may_be_charged(entry: OpenJob) -> ProviderFailure:
+    cost = f", {entry.cost:g} {entry.unit}" if entry.cost and entry.unit else ""
+    return ProviderFailure(
+        FailureKind.AMBIGUOUS,
+        f"may have been charged on {entry.since}{cost}: {entry.reason}",
+        remedy="--retry-ambiguous submits it again; imgbuild jobs lists such submissions",
     )

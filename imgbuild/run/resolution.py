@@ -11,12 +11,13 @@ from imgbuild.core.manifest.project import Project
 from imgbuild.core.plan.capabilities import Capabilities, UnknownModel
 from imgbuild.core.plan.cost import PerImage, estimate
 from imgbuild.core.plan.geometry import Problem
-from imgbuild.core.plan.resolve import Resolved, resolve, unknown_model
+from imgbuild.core.plan.resolve import Resolved, Shapes, resolve, unknown_model
 from imgbuild.core.suggest import did_you_mean
-from imgbuild.providers.base import ConfigurableType, ProviderType
+from imgbuild.providers.base import ConfigurableType, ProgramType, ProviderType
 from imgbuild.providers.registry import known_types, provider_type
 
 PLACEHOLDER = "placeholder"
+_OWN = ("command", "submit", "poll", "auth", "ok", "statuses", "capabilities", "options")
 
 
 def resolve_images(
@@ -25,6 +26,7 @@ def resolve_images(
     """What to ask for, for every image; and every reason why something cannot be asked."""
     diagnostics: list[Diagnostic] = []
     capabilities: dict[tuple[str, str | None], Capabilities | UnknownModel] = {}
+    shapes: dict[tuple[str, str | None], Shapes] = {}
     resolved: list[Resolved] = []
     for image in project.images:
         provider = PLACEHOLDER if placeholder else image.provider
@@ -34,7 +36,8 @@ def resolve_images(
         key = (provider, image.model)
         if key not in capabilities:
             capabilities[key] = kind.capabilities(image.model)
-        one = _resolve(image, kind, capabilities[key], *_pricing(project, provider))
+        pricing = _pricing(project, provider)
+        one = _resolve(image, kind, capabilities[key], *pricing, shapes.setdefault(key, {}))
         if isinstance(one, Resolved):
             resolved.append(one)
         else:
@@ -65,14 +68,8 @@ def provider_types(project: Project) -> tuple[Mapping[str, ProviderType], list[D
 
 
 def own_options(config: ProviderConfig) -> dict[str, Json]:
-    """A provider entry's members that only its type understands, where they are set."""
-    members: dict[str, Json] = {
-        "command": config.command if not isinstance(config.command, list) else list(config.command),
-        "submit": config.submit,
-        "poll": config.poll,
-        "capabilities": config.capabilities,
-        "options": config.options,
-    }
+    """A provider entry's members that only its type understands, where they are set, as they are written."""
+    members = config.model_dump(include={*_OWN}, by_alias=True, exclude_unset=True)
     return {name: value for name, value in members.items() if value is not None}
 
 
@@ -82,10 +79,11 @@ def _resolve(
     capabilities: Capabilities | UnknownModel,
     per_image: PerImage | None,
     unit: str | None,
+    shapes: Shapes,
 ) -> Resolved | list[Problem]:
     if isinstance(capabilities, UnknownModel):
         return [unknown_model(image, capabilities, kind.name)]
-    ask = resolve(image, capabilities, per_image)
+    ask = resolve(image, capabilities, per_image, shapes)
     if isinstance(ask, list):
         return ask
     price = estimate(per_image, capabilities, quality=image.quality, tier=ask.tier, size=ask.asked.size)
@@ -97,7 +95,8 @@ def _resolve(
         unit=unit or next((price.unit for price in capabilities.prices), "USD"),
         engine=kind.engine,
         captioned=kind.name == PLACEHOLDER,
-        sends=not kind.local,
+        # A program with a price is no free engine: whatever it calls is paid for.
+        sends=not kind.local or (per_image is not None and isinstance(kind, ProgramType)),
         max_n=capabilities.max_n,
     )
 

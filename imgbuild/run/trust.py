@@ -1,4 +1,4 @@
-"""Which addresses a user's keys may be sent to: the user's word, bound to a name and an origin."""
+"""The user's word, bound to a provider's name: which origin may have its key, which program may be run."""
 
 from __future__ import annotations
 
@@ -53,22 +53,49 @@ def is_trusted(name: str, url: str, default_url: str | None, environ: Mapping[st
     origin = origin_of(url)
     if is_loopback(url) or (default_url is not None and origin == origin_of(default_url)):
         return True
-    named = (word.strip() for word in environ.get("IMGBUILD_TRUSTED_ORIGINS", "").split(","))
-    if any(origin_of(word) == origin for word in named if word):
+    if any(origin_of(word) == origin for word in _named(environ) if "://" in word):
         return True
     return [name, origin] in _read()
+
+
+def is_program_trusted(name: str, program: str, environ: Mapping[str, str]) -> bool:
+    """Whether provider `name` may run `program`: the environment lists the name, or the user said so.
+
+    `environ` is the process's own, as for `is_trusted`.
+    """
+    return name in _named(environ) or [name, _program(program)] in _read()
 
 
 def trust(name: str, url: str) -> str:
     """Remember the user's word for a provider's name and origin; returns the origin."""
     origin = origin_of(url)
+    _remember(name, origin)
+    return origin
+
+
+def trust_program(name: str, program: str) -> None:
+    """Remember the user's word for a provider's name and the program that it runs, arguments included."""
+    _remember(name, _program(program))
+
+
+def _program(program: str) -> str:
+    # No origin begins like this: a program may well be called https://somewhere.
+    return f"command {program}"
+
+
+def _named(environ: Mapping[str, str]) -> frozenset[str]:
+    """What the environment lists: origins, and names of providers that run programs."""
+    words = environ.get("IMGBUILD_TRUSTED_ORIGINS", "").split(",")
+    return frozenset(word.strip() for word in words) - {""}
+
+
+def _remember(name: str, what: str) -> None:
     known = _read()
-    if [name, origin] not in known:
+    if [name, what] not in known:
         path = _path()
         make_folder(path.parent, 0o700)
-        text = json.dumps({"trusted": sorted([*known, [name, origin]])}, indent=2) + "\n"
+        text = json.dumps({"trusted": sorted([*known, [name, what]])}, indent=2) + "\n"
         write_atomic(path, text.encode())
-    return origin
 
 
 def _path() -> Path:

@@ -15,6 +15,7 @@ from imgbuild.core.results import StoredOutput, StoredResult
 from imgbuild.store.blobs import Blob, Blobs, MissingBlob
 from imgbuild.store.encoding import Kept, Pin
 from imgbuild.store.guard import exclusive, shared
+from imgbuild.store.journal import Journal
 from imgbuild.store.sidecars import write_sidecar
 
 if TYPE_CHECKING:
@@ -46,6 +47,7 @@ class Cache:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.blobs = Blobs(root)
+        self.journal = Journal(root)
         self._opening = threading.Lock()
         self._records: Records | None = None
 

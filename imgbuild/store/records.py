@@ -63,10 +63,10 @@ class Records:
         """The numbers of a key's takes, ascending."""
         return tuple(sorted(self._results(key)))
 
-    def by_declared(self, declared_key: str) -> str | None:
-        """The generation key, with a result, that was once made for this declared geometry: the oldest."""
+    def by_declared(self, declared_key: str) -> tuple[str, ...]:
+        """The generation keys, with results, that were once made for this declared key: oldest first."""
         keys = self._run(lambda db: texts(row(db, f"declared/{declared_key}")))
-        return next((key for key in keys if self._results(key)), None)
+        return tuple(key for key in keys if self._results(key))
 
     def outputs(self, recipe_key: str) -> Mapping[str, StoredOutput]:
         """The outputs of a recipe, by encoder."""

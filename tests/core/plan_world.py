@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 from imgbuild.core.errors import Place, Position
 from imgbuild.core.image import FileReference, Image, Size, UrlReference
+from imgbuild.core.jobs import OpenJob
 from imgbuild.core.lock import LockedImage, LockedOutput
 from imgbuild.core.plan.action import Action
 from imgbuild.core.plan.geometry import Ask
@@ -48,13 +49,14 @@ class World:
     """What a build would find. `build` plays what executing a plan does to it."""
 
     results: dict[tuple[str, int], StoredResult] = field(default_factory=dict)
-    declared: dict[str, str] = field(default_factory=dict)
+    declared: dict[str, list[str]] = field(default_factory=dict)
     made_outputs: dict[str, list[StoredOutput]] = field(default_factory=dict)
     blobs: set[str] = field(default_factory=set)
     corrupt: set[str] = field(default_factory=set)
     disk: dict[str, str] = field(default_factory=dict)
     files: dict[str, str] = field(default_factory=dict)
     pins: dict[str, str] = field(default_factory=dict)
+    jobs: list[OpenJob] = field(default_factory=list)
     encoder_name: str = ENCODER
     generated: int = 0
 
@@ -66,8 +68,8 @@ class World:
     def result(self, key: str, take: int) -> StoredResult | None:
         return self.results.get((key, take))
 
-    def generation_key(self, declared_key: str) -> str | None:
-        return self.declared.get(declared_key)
+    def generation_keys(self, declared_key: str) -> list[str]:
+        return self.declared.get(declared_key, [])
 
     def outputs(self, recipe_key: str) -> list[StoredOutput]:
         return self.made_outputs.get(recipe_key, [])
@@ -80,6 +82,9 @@ class World:
 
     def quarantined(self, digest: str) -> bool:
         return digest in self.corrupt
+
+    def open_jobs(self, key: str) -> list[OpenJob]:
+        return [job for job in self.jobs if job.key == key]
 
     def on_disk(self, path: str) -> str | None:
         return self.disk.get(path)
@@ -98,10 +103,12 @@ class World:
         size = spec.asked.size or Size(64, 64)
         result = StoredResult(
             found.current, take, digest, "png", size.width, size.height, 9, spec.record(), "uniall",
-            one.image.id, "2026-01-01T00:00:00+00:00", model=one.image.model, declared=found.declared,
+            one.image.id, "2026-01-01T00:00:00+00:00", model=one.image.model, declared=(*found.declared, *found.picture),
         )  # fmt: skip
         self.results[result.key, take] = result
-        self.declared.update(dict.fromkeys(found.declared, result.key))
+        for declared in result.declared:
+            if result.key not in self.declared.setdefault(declared, []):
+                self.declared[declared].append(result.key)
         self.blobs.add(digest)
         return result
 

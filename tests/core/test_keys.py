@@ -47,6 +47,17 @@ def test_keys_of_a_full_spec_are_pinned():
     assert keys(FULL).declared == ("affbb0e98eb1508159623363296b0b27989a9c4880afa43b7ed65dd30ef8768e",)
 
 
+def test_the_picture_key_is_pinned_and_has_no_geometry():
+    assert (
+        RECIPES[-1].picture(Spec(prompt="a lighthouse")) == b'imgbuild/picture/1\n{"prompt":"a lighthouse"}'
+    )
+    assert keys(Spec(prompt="a lighthouse")).picture == (
+        "3ff8996fcbd3766471c85180474da40093ef9c3bcca7a256a5166dbf1ca09f0b",
+    )
+    other = dataclasses.replace(FULL, asked=Geometry(), declared=Geometry(ratio="1:1"))
+    assert keys(other).picture == keys(FULL).picture
+
+
 def test_derivation_key_is_pinned():
     recipe = Recipe(source="0" * 64, format="webp", size=Size(1200, 630))
     assert recipe.canonical() == (

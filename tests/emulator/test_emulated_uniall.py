@@ -223,7 +223,7 @@ def test_a_key_is_required_but_for_results(emulator: Any, header: dict[str, str]
 
 def test_an_unknown_task_file_or_route_is_404(client: httpx.Client) -> None:
     task = submit(client, GPT).json()["task_id"]
-    for path in ("/v1/images/tasks/task_x", "/v1/images/generations", "/"):
+    for path in ("/v1/images/tasks/task_x", "/v1/images/elsewhere", "/"):
         answer = client.get(path)
         assert answer.status_code == 404
         assert set(answer.json()) == {"code", "message", "data"}

@@ -335,7 +335,7 @@ providers:
     poll_interval: 50ms
     pricing: {unit: USD, per_image: {low: 0.01}}
     x-note: 1
-  free: {type: http, rate: none, submit: {path: /x}}
+  free: {type: placeholder, rate: none}
 """
     )
     studio = project.providers["studio"]

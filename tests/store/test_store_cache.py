@@ -88,7 +88,7 @@ def test_every_record_is_rebuilt_from_the_files(tmp_path: Path) -> None:
     again = open_cache(tmp_path)
 
     assert again.records.all_results() == (first, second)
-    assert again.records.by_declared(sha("size")) == first.key
+    assert again.records.by_declared(sha("size")) == (first.key,)
     assert again.records.outputs(output.recipe_key) == {output.encoder: output, twin.encoder: twin}
     assert again.records.made_by(output.digest) == (output.recipe_key,)
     assert again.records.pin("https://example.com/a.png") == sha("reference")
@@ -112,7 +112,7 @@ def test_a_result_can_be_noted_again_but_only_with_its_blob(tmp_path: Path) -> N
 
     cache.note_result(more)
 
-    assert cache.records.by_declared(sha("size")) == result.key
+    assert cache.records.by_declared(sha("size")) == (result.key,)
     with pytest.raises(MissingBlob):
         cache.note_result(a_result(sha("absent")))
     assert cache.records.result(result.key, 1) == more

@@ -34,14 +34,14 @@ def test_a_result_is_found_by_what_was_declared(tmp_path: Path) -> None:
     new = a_result(sha("b"), key="new", declared=(sha("size"),))
     records.put((old, new))
 
-    assert records.by_declared(sha("size")) == old.key
-    assert records.by_declared(sha("legacy")) == old.key
-    assert records.by_declared(sha("unknown")) is None
+    assert records.by_declared(sha("size")) == (old.key, new.key)
+    assert records.by_declared(sha("legacy")) == (old.key,)
+    assert records.by_declared(sha("unknown")) == ()
 
     records.drop((old,))
 
-    assert records.by_declared(sha("size")) == new.key
-    assert records.by_declared(sha("legacy")) is None
+    assert records.by_declared(sha("size")) == (new.key,)
+    assert records.by_declared(sha("legacy")) == ()
 
 
 def test_outputs_are_found_by_recipe_and_by_their_bytes(tmp_path: Path) -> None:

@@ -289,6 +289,19 @@ def _hide_secrets(root: Map) -> None:
                 if isinstance(value, str) and not is_variable(value):
                     # In an address only what stands before an @ is secret.
                     root.source.hide(value if not known else value.rpartition("@")[0])
+                elif isinstance(value, Map):
+                    _hide_in_request(value, root.source)
+
+
+def _hide_in_request(request: Map, source: Source) -> None:
+    """What a described request might hold in place of `api_key`: header values, and a path's query."""
+    headers, path = request.get("headers"), request.get("path")
+    texts = [*headers.values()] if isinstance(headers, Map) else []
+    texts += path.partition("?")[2].replace("=", "&").split("&") if isinstance(path, str) else []
+    for text in texts:
+        # Shorter ones are no keys, and would be struck out of innocent words.
+        if isinstance(text, str) and len(text) >= 8:
+            source.hide(text)
 
 
 def _is_disabled(declaration: Declaration) -> bool:

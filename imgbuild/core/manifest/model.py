@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, WithJsonSchema, model_validator
+from pydantic import BeforeValidator, Field, ValidationInfo, WithJsonSchema, field_validator, model_validator
 
+from imgbuild.core.manifest.base_model import Model, without_extensions
+from imgbuild.core.manifest.capability_model import CapabilitiesConfig
 from imgbuild.core.manifest.fields import (
     AlphaText,
     ApiKey,
@@ -23,26 +25,9 @@ from imgbuild.core.manifest.fields import (
     TakesNumber,
     WordText,
 )
+from imgbuild.core.manifest.service_model import AuthOrNone, Ok, Poll, Statuses, Submit
 
 MIN_POLL_INTERVAL = 0.05
-
-
-def without_extensions(data: Any) -> Any:
-    """A mapping without its `x-` keys, which are free everywhere."""
-    if isinstance(data, dict) and any(key.startswith("x-") for key in data):
-        return {key: value for key, value in data.items() if not key.startswith("x-")}
-    return data
-
-
-class Model(BaseModel):
-    """A mapping with known keys, besides those that begin with `x-`."""
-
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
-
-    @model_validator(mode="before")
-    @classmethod
-    def _free_keys(cls, data: Any) -> Any:
-        return without_extensions(data)
 
 
 class Pricing(Model):
@@ -89,15 +74,27 @@ class ProviderConfig(Model):
     command: str | list[str] | None = Field(
         None, description="Type command: the program and its arguments.", examples=[["python", "draw.py"]]
     )
-    submit: dict[str, Json] | None = Field(
+    submit: Submit | None = Field(
         None, description="Type http: the request that starts a generation, and where its answer holds what.",
-        examples=[{"path": "/v1/images", "id": "data.task_id"}],
+        examples=[{"path": "/v1/images", "json": {"prompt": "{{ prompt }}"}, "id": "data.task_id"}],
     )  # fmt: skip
-    poll: dict[str, Json] | None = Field(
-        None, description="Type http: the request that asks for a task, and where its answer holds what.",
-        examples=[{"path": "/v1/images/{id}", "status": "data.status", "result": "data.url"}],
+    poll: Poll | None = Field(
+        None, description="Type http: the request that asks for a task; none if submit gives the results.",
+        examples=[{"path": "/v1/images/{id}", "status": "data.status", "results": "data.url"}],
+        validate_default=True,
     )  # fmt: skip
-    capabilities: dict[str, Json] | None = Field(
+    auth: AuthOrNone | None = Field(
+        None, description="Type http: the header for the key, or none where no key is needed.",
+        examples=[{"header": "X-Api-Key", "format": "{key}"}, "none"],
+    )  # fmt: skip
+    ok: Ok | None = Field(
+        None, description="Type http: how an answer under HTTP 200 says that it is no error.",
+        examples=[{"pointer": "code", "equals": ["20000"]}],
+    )  # fmt: skip
+    statuses: Statuses | None = Field(
+        None, description="Type http: status words besides the usual ones.", examples=[{"done": ["SHIPPED"]}]
+    )
+    capabilities: CapabilitiesConfig | None = Field(
         None,
         description="Types http and command: what can be asked for.",
         examples=[{"sizes": ["1024x1024"]}],
@@ -105,6 +102,30 @@ class ProviderConfig(Model):
     options: dict[str, Json] | None = Field(
         None, description="More settings of the type.", examples=[{"device": "cuda"}]
     )
+
+    @field_validator("poll")
+    @classmethod
+    def _joins_submit(cls, poll: Poll | None, info: ValidationInfo) -> Poll | None:
+        submit = info.data.get("submit")
+        if poll is not None and "submit" in info.data:
+            if submit is None:
+                raise ValueError("asks for what nothing submits: submit is missing")
+            if submit.id is None:
+                raise ValueError("needs the id of the task: submit has no id, such as data.task_id")
+        if submit is not None and submit.results is None and (poll is None or poll.results is None):
+            where = "submit" if poll is None else "poll"
+            raise ValueError(f"{where} has no results: where its answer holds them, such as data.url")
+        return poll
+
+    @model_validator(mode="after")
+    def _complete(self) -> ProviderConfig:
+        if self.type == "http" and self.submit is None:
+            raise ValueError("type http needs submit: the request that starts a generation")
+        if self.type == "http" and self.base_url is None:
+            raise ValueError("type http needs base_url: there is no public default")
+        if self.auth == "none" and self.api_key is not None:
+            raise ValueError("auth: none sends no key: leave api_key out")
+        return self
 
 
 class Derive(Model):

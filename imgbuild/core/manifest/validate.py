@@ -8,8 +8,8 @@ from typing import Any, TypeVar, get_args
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from imgbuild.core.manifest.base_model import Model
 from imgbuild.core.manifest.fields import shown
-from imgbuild.core.manifest.model import Model
 from imgbuild.core.manifest.reporter import Reporter
 from imgbuild.core.manifest.source import Source
 from imgbuild.core.manifest.yaml12 import Map, Node, Seq

@@ -10,6 +10,7 @@ from typing import Protocol
 from imgbuild.core.derivation import Recipe
 from imgbuild.core.events import ActionEvent, ActionKind, Reason, SummaryEvent
 from imgbuild.core.image import FileReference, Image, Reference, UrlReference
+from imgbuild.core.jobs import OpenJob, Stage
 from imgbuild.core.lock import LockedImage, LockedOutput, LockedSource
 from imgbuild.core.plan.geometry import describe
 from imgbuild.core.plan.resolve import Resolved
@@ -28,8 +29,8 @@ class Facts(Protocol):
         """A recorded result, whether or not its blob is still there."""
         ...
 
-    def generation_key(self, declared_key: str) -> str | None:
-        """The generation key of a result that was declared so."""
+    def generation_keys(self, declared_key: str) -> Sequence[str]:
+        """The generation keys of results that were declared so, or are of such a picture; oldest first."""
         ...
 
     def outputs(self, recipe_key: str) -> Sequence[StoredOutput]:
@@ -48,6 +49,10 @@ class Facts(Protocol):
         """Whether the cache found these bytes corrupt."""
         ...
 
+    def open_jobs(self, key: str) -> Sequence[OpenJob]:
+        """Submissions for a key whose results are not in the cache."""
+        ...
+
     def on_disk(self, path: str) -> str | None:
         """The digest of an output file as it is now; None when it is absent."""
         ...
@@ -63,6 +68,8 @@ class Mode:
 
     locked: bool = False
     overwrite: bool = False
+    retry: bool = False
+    """What may have been charged already is submitted again."""
     wanted: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     """Takes that were asked for by name, for some ids: the first of them becomes the picked one."""
 
@@ -99,6 +106,8 @@ class Action:
     """None while a reference is pending."""
     missing: tuple[int, ...] = ()
     """The takes to generate."""
+    open_jobs: tuple[OpenJob, ...] = ()
+    """Of the missing takes, what was submitted before: it is fetched, or unknown, and not paid again."""
     take: int = 1
     """The picked take."""
     picked: StoredResult | None = None
@@ -126,7 +135,13 @@ class Action:
         """Submissions that may cost money."""
         if self.resolved is None or not self.resolved.sends or self.shares:
             return 0
-        return math.ceil(len(self.missing) / self.resolved.max_n)
+        return math.ceil(len(self.to_pay) / self.resolved.max_n)
+
+    @property
+    def to_pay(self) -> tuple[int, ...]:
+        """The missing takes that nobody has submitted yet."""
+        begun = {take for job in self.open_jobs for take in job.takes}
+        return tuple(take for take in self.missing if take not in begun)
 
     @property
     def idle(self) -> bool:
@@ -161,6 +176,7 @@ class Action:
             notes += [note] if note else []
         if self.shares:
             notes.append(f"shares the result of {self.shares}")
+        notes += [_job_note(job) for job in self.open_jobs]
         if self.blocked:
             notes.append(self.blocked)
         return ActionEvent(
@@ -198,3 +214,9 @@ class Plan:
     def idle(self) -> bool:
         """Whether a build would leave everything as it is."""
         return all(action.idle for action in self.actions)
+
+
+def _job_note(job: OpenJob) -> str:
+    if job.stage is Stage.SUBMITTED:
+        return f"goes on with task {job.task_id}, submitted {job.since}"
+    return f"may have been charged on {job.since} ({job.reason}): --retry-ambiguous submits it again"

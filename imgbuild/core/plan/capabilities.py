@@ -84,6 +84,10 @@ class Capabilities:
     """Every size can be asked for exactly (local engines)."""
     default_size: Size | None = None
     """Asked for when the manifest gives no geometry and the service requires one."""
+    default_ratio: str | None = None
+    """What the service makes of a request without a ratio: a resolution alone is checked against it."""
+    default_resolution: str | None = None
+    """What the service gives when no resolution is asked for, where that is not its cheapest."""
     resolutions_in_model: tuple[str, ...] = ()
     """Resolutions that the model's own name already says (nothing is sent for them)."""
     qualities: tuple[str, ...] | None = ()
@@ -97,9 +101,13 @@ class Capabilities:
     seed: bool = False
     negative_prompt: bool = False
     mask: bool = False
+    mask_needs_reference: bool = False
+    """A mask says what of the first reference may change, and nothing without one."""
     references: ReferenceLimits = field(default_factory=ReferenceLimits)
     params: tuple[str, ...] | None = None
     """Names allowed under `params`; None: handed on as they are."""
+    own_params: tuple[str, ...] = ()
+    """Fields that imgbuild fills in itself: under `params` they would contradict or be overwritten."""
     prices: tuple[Price, ...] = ()
     """Built-in, dated estimates; the manifest's `pricing` wins."""
 

@@ -71,18 +71,23 @@ def choose(image: Image, capabilities: Capabilities, price_of: PriceOf) -> Ask |
         return matching
     if image.size is not None:
         return _covering(image, image.size, matching, price_of)
-    if image.ratio is None and image.resolution is None:
+    if image.ratio is None and image.resolution is None and capabilities.default_ratio is None:
         return Ask(
             Geometry(size=capabilities.default_size), capabilities.default_size, _tier_of(capabilities)
         )
     if not matching:
         return Ask(declared)
     square = [o for o in matching if ratio_value(o.ratio) == 1]
-    best = min(square if image.ratio is None and square else matching, key=_rank(price_of))
+    suitable = square if image.ratio is None and square else matching
+    if image.resolution is None and capabilities.default_resolution is not None:
+        suitable = [o for o in suitable if o.tier == capabilities.default_resolution] or suitable
+    # Where a service takes sizes and ratios, what is declared as a ratio is asked for as one.
+    best = min([o for o in suitable if o.asks.size is None] or suitable, key=_rank(price_of))
     if best.asks.size is not None:
         return Ask(best.asks, best.size, best.tier)
+    ratio = best.asks.ratio if image.ratio is not None else None
     resolution = None if capabilities.resolutions_in_model else image.resolution
-    return Ask(Geometry(ratio=image.ratio, resolution=resolution), best.size, best.tier)
+    return Ask(Geometry(ratio=ratio, resolution=resolution), best.size, best.tier)
 
 
 def describe(ask: Ask, image: Image) -> str | None:
@@ -132,20 +137,21 @@ def _on_grid(image: Image, grid: SizeGrid | None) -> list[Option]:
     if grid is None:
         return []
     ratio = ratio_value(image.ratio) if image.ratio else None
+    resolution = image.resolution if image.resolution in on_grid.resolutions(grid) else None
     shapes: list[tuple[Size | None, Fraction | None]] = []
     if image.size is not None:
         own = Fraction(image.size.width, image.size.height)
         shapes.append((image.size if on_grid.fits(image.size, grid) else None, own))
-        shapes.append((on_grid.covering(image.size, grid, image.resolution), ratio or own))
+        shapes.append((on_grid.covering(image.size, grid, resolution), ratio or own))
         shapes.append((on_grid.largest(image.size, grid), ratio or own))
     elif image.ratio is None or ratio is not None:
-        shapes.append((on_grid.of_ratio(ratio or Fraction(1), image.resolution, grid), ratio or Fraction(1)))
+        shapes.append((on_grid.of_ratio(ratio or Fraction(1), resolution, grid), ratio or Fraction(1)))
     return [
         Option(
             Geometry(size=size),
             size,
             f"{named.numerator}:{named.denominator}",
-            image.resolution or on_grid.tier(size),
+            resolution or on_grid.tier(size),
         )
         for size, named in dict.fromkeys(shapes)
         if size is not None and named is not None
@@ -155,14 +161,14 @@ def _on_grid(image: Image, grid: SizeGrid | None) -> list[Option]:
 def _matching(image: Image, capabilities: Capabilities, options: list[Option]) -> list[Option] | Problem:
     """The options of the declared ratio and resolution."""
     model = f"model {capabilities.model}" if capabilities.model else "the service"
-    if image.ratio is not None:
-        wanted = ratio_value(image.ratio)
-        of_ratio = [
-            o for o in options if o.ratio == image.ratio or (wanted and ratio_value(o.ratio) == wanted)
-        ]
+    # A size is covered by any ratio; without one, no ratio means what the service makes of it.
+    ratio = image.ratio or (capabilities.default_ratio if image.size is None else None)
+    if ratio is not None:
+        wanted = ratio_value(ratio)
+        of_ratio = [o for o in options if o.ratio == ratio or (wanted and ratio_value(o.ratio) == wanted)]
         if not of_ratio:
             allowed = _listed(sorted({o.ratio for o in options}, key=_ratio_order))
-            return Problem("ratio", f"{model} has no ratio {image.ratio}", f"allowed: {allowed}")
+            return Problem("ratio", f"{model} has no ratio {ratio}", f"allowed: {allowed}")
     else:
         of_ratio = options
     if image.resolution is None:
@@ -176,7 +182,8 @@ def _matching(image: Image, capabilities: Capabilities, options: list[Option]) -
             f"{model} gives {own}, not {image.resolution}: its name says the resolution",
             "leave resolution out, or choose the model of that resolution",
         )
-    tiers = sorted({o.tier for o in options if o.tier}, key=_tier_order)
+    of_grid = on_grid.resolutions(capabilities.grid) if capabilities.grid else ()
+    tiers = sorted({*of_grid, *(o.tier for o in options if o.tier)}, key=_tier_order)
     if image.resolution not in tiers:
         allowed = f"allowed: {_listed(tiers)}" if tiers else f"{model} has no resolutions: leave it out"
         return Problem("resolution", f"{model} has no resolution {image.resolution}", allowed)
@@ -185,7 +192,8 @@ def _matching(image: Image, capabilities: Capabilities, options: list[Option]) -
         ratios = sorted({o.ratio for o in options if o.tier == image.resolution}, key=_ratio_order)
         return Problem(
             "resolution",
-            f"{model} has no ratio {image.ratio} at {image.resolution}",
+            f"{model} has no ratio {ratio} at {image.resolution}"
+            + ("" if image.ratio else f", and no ratio means {ratio}"),
             f"ratios at {image.resolution}: {_listed(ratios)}",
         )
     return of_both

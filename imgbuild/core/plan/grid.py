@@ -62,7 +62,17 @@ def largest(want: Size, grid: SizeGrid) -> Size:
 
 def tier(size: Size) -> str:
     """The resolution that a size amounts to: the smallest whose pixels, with some room, hold it."""
-    return next((name for name, pixels in _TIER_PIXELS.items() if size.pixels <= pixels * 1.6), "8k")
+    return _tier(size.pixels)
+
+
+def resolutions(grid: SizeGrid) -> tuple[str, ...]:
+    """The resolutions that a service of this grid reaches."""
+    names = tuple(_TIER_PIXELS)
+    return names[names.index(_tier(grid.min_pixels)) : names.index(_tier(grid.max_pixels)) + 1]
+
+
+def _tier(pixels: int) -> str:
+    return next((name for name, least in _TIER_PIXELS.items() if pixels <= least * 1.6), "8k")
 
 
 def _up(length: float, step: int) -> int:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 
 from imgbuild.core.events import ActionKind, Cause, Reason
 from imgbuild.core.image import Image, ImageReference, Json, Reference, Size, UrlReference
+from imgbuild.core.jobs import OpenJob, Stage
 from imgbuild.core.lock import Lock, LockedImage, LockedSource
 from imgbuild.core.plan.action import Action, Facts, Mode, OutputPlan, Plan
 from imgbuild.core.plan.outputs import can_have, output_reasons, plan_outputs
@@ -103,7 +104,18 @@ def plan_image(
     if action.kind is ActionKind.CONFLICT or action.blocked:
         kept = previous.source if previous else None
         return replace(action, missing=(), source=source or kept, entry=previous)
-    return replace(action, cost=_cost(resolved, len(missing)), entry=_entry(action))
+    if missing and resolved.sends:
+        action = replace(action, open_jobs=_open_jobs(found_keys, missing, facts, mode))
+    return replace(action, cost=_cost(resolved, len(action.to_pay)), entry=_entry(action))
+
+
+def _open_jobs(found: Keys, missing: Sequence[int], facts: Facts, mode: Mode) -> tuple[OpenJob, ...]:
+    """What was submitted before for the missing takes, but for what the user wants submitted again."""
+    return tuple(
+        job
+        for job in facts.open_jobs(found.current)
+        if set(job.takes) & set(missing) and not (mode.retry and job.stage is Stage.UNKNOWN)
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,7 +145,7 @@ def _choose(
     image = resolved.image
     candidates = _candidates(found, facts)
     if not believed and (previous is None or previous.key not in candidates):
-        candidates = _with_paid_shapes(resolved, spec, candidates, previous, facts)
+        candidates = _with_paid_shapes(resolved, spec, found, candidates, previous, facts)
     accepted = previous is not None and (previous.key in candidates or believed)
     if accepted and previous is not None:
         candidates = (previous.key, *(key for key in candidates if key != previous.key))
@@ -187,14 +199,19 @@ def make_spec(
 
 def _candidates(found: Keys, facts: Facts) -> tuple[str, ...]:
     """Every generation key that means this spec: as asked, then as declared; older recipes after newer."""
-    declared = (facts.generation_key(key) for key in found.declared)
-    return tuple(dict.fromkeys((*found.generation, *(key for key in declared if key))))
+    declared = (key for declared in found.declared for key in facts.generation_keys(declared))
+    return tuple(dict.fromkeys((*found.generation, *declared)))
 
 
 def _with_paid_shapes(
-    resolved: Resolved, spec: Spec, candidates: tuple[str, ...], previous: LockedImage | None, facts: Facts
+    resolved: Resolved,
+    spec: Spec,
+    found: Keys,
+    candidates: tuple[str, ...],
+    previous: LockedImage | None,
+    facts: Facts,
 ) -> tuple[str, ...]:
-    """The candidates, and the first other shape that covers the wanted size and was paid for already.
+    """The candidates, and the cheapest other shape that covers the wanted size and was paid for already.
 
     Where nothing was paid for in the shape that is asked for now, a new `size` or `fit` is still free as
     long as an earlier generation covers it.
@@ -202,14 +219,20 @@ def _with_paid_shapes(
     want = resolved.image.size
     if want is None or any(facts.result(key, 1) for key in candidates):
         return candidates
-    accepted = previous.key if previous else None
-    for shape in resolved.ask.others:
-        for key in keys(replace(spec, asked=shape)).generation:
-            result = facts.result(key, 1)
-            covers = result is not None and result.width >= want.width and result.height >= want.height
-            if covers or key == accepted:
+    paid: list[tuple[Json, str]] = []
+    for key in (key for picture in found.picture for key in facts.generation_keys(picture)):
+        result = facts.result(key, 1)
+        if result is not None and result.width >= want.width and result.height >= want.height:
+            paid.append((result.spec.get("asked"), key))
+    for shape in resolved.ask.others if paid else ():
+        for asked, key in paid:
+            if asked == shape.members():
                 return (*candidates, key)
-    return candidates
+    if previous is None or facts.result(previous.key, previous.take) is not None:
+        return candidates
+    # A machine that has only the lock can still tell whether the accepted shape is one of these.
+    known = (key for shape in resolved.ask.others for key in keys(replace(spec, asked=shape)).generation)
+    return (*candidates, previous.key) if previous.key in known else candidates
 
 
 def _find(candidates: Sequence[str], take: int, facts: Facts) -> tuple[StoredResult | None, bool]:

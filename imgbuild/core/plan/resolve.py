@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 
 from imgbuild.core.image import FileReference, Image, ImageReference, output_format
@@ -34,7 +34,13 @@ class Resolved:
     """Results that one request can give."""
 
 
-def resolve(image: Image, capabilities: Capabilities, per_image: PerImage | None) -> Ask | list[Problem]:
+Shapes = dict[Hashable, Ask | Problem]
+"""Shapes that were chosen before for one provider and model: thousands of images want the same one."""
+
+
+def resolve(
+    image: Image, capabilities: Capabilities, per_image: PerImage | None, shapes: Shapes | None = None
+) -> Ask | list[Problem]:
     """What to ask for. Every unsupported field is a problem that says what is allowed."""
     problems = [*_unsupported(image, capabilities), *_transparency(image)]
 
@@ -43,10 +49,14 @@ def resolve(image: Image, capabilities: Capabilities, per_image: PerImage | None
             per_image, capabilities, quality=image.quality, tier=option.tier, size=option.asks.size
         )
 
-    ask = choose(image, capabilities, price_of)
+    wish = (image.size, image.ratio, image.resolution, image.fit, image.upscale, image.quality)
+    known = {} if shapes is None else shapes
+    if wish not in known:
+        known[wish] = choose(image, capabilities, price_of)
+    ask = known[wish]
     if isinstance(ask, Problem):
-        problems.append(ask)
-    return problems or ask  # type: ignore[return-value]
+        return [*problems, ask]
+    return problems or ask
 
 
 def unknown_model(image: Image, unknown: UnknownModel, provider_type: str) -> Problem:
@@ -67,6 +77,12 @@ def _transparency(image: Image) -> Iterable[Problem]:
             "background",
             f"background: transparent cannot be kept in {image.output}: {format} has no transparency",
             "let the output end in .png, .webp or .avif",
+        )
+    elif image.background == "transparent" and image.format in OPAQUE_FORMATS:
+        yield Problem(
+            "format",
+            f"background: transparent cannot be generated as {image.format}",
+            "let format be png or webp, or leave it out",
         )
 
 
@@ -91,7 +107,12 @@ def _unsupported(image: Image, capabilities: Capabilities) -> Iterable[Problem]:
     ):
         if is_set and not supported:
             yield Problem(name, f"{model} does not take a {name}", f"leave {name} out")
+    if image.mask is not None and not image.references and capabilities.mask_needs_reference:
+        yield Problem("mask", f"{model} masks the first reference, and there is none", "add references")
     yield from _references(image, capabilities, model)
+    for name in sorted(set(image.params) & set(capabilities.own_params)):
+        message = f'params cannot set "{name}": imgbuild sets it from the fields of the image'
+        yield Problem("params", message, "say it in a field of its own, and leave it out of params")
     if capabilities.params is not None:
         for name in sorted(set(image.params) - set(capabilities.params)):
             allowed_names = ", ".join(capabilities.params) or "none"

@@ -1,8 +1,9 @@
 """The generation spec: exactly what decides the picture, its canonical bytes and its keys.
 
-Two keys lead to a result. The *generation key* carries the geometry that was asked of the service; the
+Three keys lead to a result. The *generation key* carries the geometry that was asked of the service; the
 *declared key* carries what the image's author wrote (size, ratio, resolution), so that another gateway
-with other sizes still finds what was paid for.
+with other sizes still finds what was paid for; the *picture key* carries no geometry, and leads to the
+other shapes that the same picture was paid for in.
 
 The encoding is versioned. A later recipe may add members, but every earlier recipe stays in `RECIPES`
 and its keys are still looked up: an upgrade never costs money. Golden tests pin today's bytes.
@@ -98,15 +99,20 @@ def _declared_1(spec: Spec) -> bytes:
     return encode("declared", 1, {**spec.members(), "declared": spec.declared.members()})
 
 
+def _picture_1(spec: Spec) -> bytes:
+    return encode("picture", 1, spec.members())
+
+
 @dataclass(frozen=True, slots=True)
 class KeyRecipe:
-    """One version of the two encodings."""
+    """One version of the encodings."""
 
     generation: Callable[[Spec], bytes]
     declared: Callable[[Spec], bytes]
+    picture: Callable[[Spec], bytes]
 
 
-RECIPES: tuple[KeyRecipe, ...] = (KeyRecipe(_generation_1, _declared_1),)
+RECIPES: tuple[KeyRecipe, ...] = (KeyRecipe(_generation_1, _declared_1, _picture_1),)
 """Newest first. Entries are added, never changed or removed."""
 
 
@@ -116,6 +122,8 @@ class Keys:
 
     generation: tuple[str, ...]
     declared: tuple[str, ...]
+    picture: tuple[str, ...]
+    """Without any geometry: leads to the same picture in other shapes."""
 
     @property
     def current(self) -> str:
@@ -128,4 +136,5 @@ def keys(spec: Spec) -> Keys:
     return Keys(
         generation=tuple(hashlib.sha256(recipe.generation(spec)).hexdigest() for recipe in RECIPES),
         declared=tuple(hashlib.sha256(recipe.declared(spec)).hexdigest() for recipe in RECIPES),
+        picture=tuple(hashlib.sha256(recipe.picture(spec)).hexdigest() for recipe in RECIPES),
     )
