@@ -20,6 +20,7 @@ from imgbuild.run.outputs import Outputs
 from imgbuild.run.planning import plan_warnings, plan_workspace
 from imgbuild.run.purse import Purse
 from imgbuild.run.resolution import PLACEHOLDER
+from imgbuild.run.trust import UntrustedError
 from imgbuild.run.worker import Worker
 from imgbuild.run.workspace import Workspace
 from imgbuild.store.workdir import DroppedOutput, Workdir
@@ -74,7 +75,7 @@ def run_build(workspace: Workspace, options: BuildOptions, emit: Emit, confirm: 
         emit(warning)
     for action in busy:
         emit(action.event())
-    _check_providers(busy, connections, offline=options.offline)
+    _check_providers(busy, connections, confirm, offline=options.offline)
     purse = _purse(workspace, plan, options)
     _ask(workspace, plan, options, confirm)
     summary = asyncio.run(_execute(workspace, plan, options, emit, connections, purse))
@@ -116,7 +117,9 @@ def require_locked(plan: Plan) -> None:
         )
 
 
-def _check_providers(busy: list[Action], connections: Connections, *, offline: bool) -> None:
+def _check_providers(
+    busy: list[Action], connections: Connections, confirm: Confirm | None, *, offline: bool
+) -> None:
     """Variables, addresses and trust, before anything is sent to anybody and before any program runs."""
     asked = [action.resolved for action in busy if action.resolved and action.missing]
     names = {
@@ -125,7 +128,12 @@ def _check_providers(busy: list[Action], connections: Connections, *, offline: b
         if resolved.provider_type != PLACEHOLDER and not (offline and resolved.sends)
     }
     for name in sorted(names):
-        connections.settings(name)
+        try:
+            connections.settings(name)
+        except UntrustedError as error:
+            if confirm is None or not confirm(error.question):
+                raise
+            error.grant()
 
 
 def _submit_unknown_again(plan: Plan, confirm: Confirm | None) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from imgbuild.core.redact import clean
 from imgbuild.providers.base import ProgramType, Provider, ProviderSettings
 from imgbuild.run.limits import Limiter
 from imgbuild.run.resolution import PLACEHOLDER, own_options
-from imgbuild.run.trust import is_program_trusted, is_trusted, origin_of
+from imgbuild.run.trust import UntrustedError, is_program_trusted, is_trusted, origin_of, trust, trust_program
 from imgbuild.run.workspace import Workspace
 
 CONCURRENCY = 8
@@ -92,14 +93,20 @@ class Connections:
         if base_url is None and not kind.local:
             raise UsageError(f"{where} has no base_url", remedy=f"type {kind.name} has no public default")
         if base_url is not None and not is_trusted(name, base_url, kind.default_base_url, self._environ):
-            raise UsageError(
-                f"{where} sends its key to {origin_of(base_url)}, which you have not trusted yet",
-                remedy=f"imgbuild providers --trust {name}, or set IMGBUILD_TRUSTED_ORIGINS",
+            origin = origin_of(base_url)
+            raise UntrustedError(
+                f"{where} sends its key to {origin}, which you have not trusted yet",
+                f"imgbuild providers --trust {name}, or set IMGBUILD_TRUSTED_ORIGINS",
+                f"May the key of {name} be sent to {origin}, now and later?",
+                partial(trust, name, base_url),
             )
         if isinstance(kind, ProgramType) and not is_program_trusted(name, kind.program, self._environ):
-            raise UsageError(
-                f"{where} runs {clean(kind.program)}, which you have not trusted yet",
-                remedy=f"imgbuild providers --trust {name}, or name it in IMGBUILD_TRUSTED_ORIGINS",
+            program = clean(kind.program)
+            raise UntrustedError(
+                f"{where} runs {program}, which you have not trusted yet",
+                f"imgbuild providers --trust {name}, or name it in IMGBUILD_TRUSTED_ORIGINS",
+                f"May {name} run {program}, now and later?",
+                partial(trust_program, name, kind.program),
             )
         return replace(
             _settings(name, config, base_url, api_key, self._scratch), root=self._root, variables=variables

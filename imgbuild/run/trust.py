@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -14,6 +14,15 @@ from imgbuild.core.errors import UsageError
 from imgbuild.store.fsio import make_folder, write_atomic
 
 _PORTS = {"http": 80, "https": 443}
+
+
+class UntrustedError(UsageError):
+    """An address or a program that needs the user's word first. `question` asks for it, `grant` keeps it."""
+
+    def __init__(self, message: str, remedy: str, question: str, grant: Callable[[], object]) -> None:
+        super().__init__(message, remedy=remedy)
+        self.question = question
+        self.grant = grant
 
 
 def origin_of(url: str) -> str:

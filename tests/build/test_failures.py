@@ -7,6 +7,9 @@ from collections.abc import Callable
 import pytest
 from project_folder import STUDIO, ProjectFolder
 
+import imgbuild
+from imgbuild.run.build import BuildOptions
+
 IMAGES = """\
 images:
   bad: {{prompt: "a cat{fault}", size: 64x64, output: out/bad.png}}
@@ -138,6 +141,30 @@ def test_an_address_that_nobody_trusts_gets_no_key(project: ProjectFolder):
     assert (
         project.run("build", "--max-cost", "0", IMGBUILD_TRUSTED_ORIGINS="http://gateway.invalid").code == 4
     )
+
+
+@pytest.mark.parametrize("answer", [True, False])
+def test_on_a_terminal_a_build_asks_once_whether_an_address_may_have_the_key(
+    project: ProjectFolder, monkeypatch: pytest.MonkeyPatch, answer: bool
+):
+    write(project, "http://gateway.invalid")
+    for name in ("STUDIO_KEY", "IMGBUILD_CACHE_DIR", "HOME"):
+        monkeypatch.setenv(name, project.environ[name])
+    questions: list[str] = []
+
+    def confirm(question: str) -> bool:
+        questions.append(question)
+        return answer
+
+    def build() -> int:
+        return imgbuild.build(imgbuild.load(project.root), BuildOptions(max_cost=0), confirm=confirm)
+
+    if answer:
+        assert (build(), build()) == (4, 4)
+    else:
+        with pytest.raises(imgbuild.ImgbuildError):
+            build()
+    assert questions == ["May the key of studio be sent to http://gateway.invalid, now and later?"]
 
 
 def test_a_dot_env_cannot_vouch_for_an_address(project: ProjectFolder):

@@ -40,14 +40,17 @@ def covering(want: Size, grid: SizeGrid, resolution: str | None) -> Size | None:
 
 
 def of_ratio(ratio: Fraction, resolution: str | None, grid: SizeGrid) -> Size | None:
-    """The size of exactly this ratio that is nearest to a resolution's pixels (1k if none is given)."""
+    """The size of exactly this ratio that comes nearest to a resolution's pixels (1k if none is given).
+
+    One that does not exceed them, where there is one: 2k at 16:9 is 2560x1440.
+    """
     target = min(max(_TIER_PIXELS[resolution or "1k"], grid.min_pixels), grid.max_pixels)
     unit = Size(ratio.numerator * grid.step, ratio.denominator * grid.step)
     middle = min(round(math.sqrt(target / unit.pixels)), grid.max_edge // max(unit.width, unit.height))
     near = [Size(unit.width * k, unit.height * k) for k in range(max(1, middle - 2), middle + 3)]
     return min(
         (size for size in near if fits(size, grid)),
-        key=lambda size: (abs(math.log(size.pixels / target)), size),
+        key=lambda size: (size.pixels > target, abs(math.log(size.pixels / target)), size),
         default=None,
     )
 
