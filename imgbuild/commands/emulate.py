@@ -27,6 +27,10 @@ def configure(parser: argparse.ArgumentParser) -> None:
         help="go wrong, the first K times only if given; may be repeated; `list` lists them",
     )  # fmt: skip
     parser.add_argument(
+        "--reading", action="append", default=[], metavar="NAME=VALUE",
+        help="another way to read what a service's document leaves open; may be repeated",
+    )  # fmt: skip
+    parser.add_argument(
         "--ledger", type=Path, metavar="FILE", help="append every charge to this file, as JSON"
     )
 
@@ -46,12 +50,12 @@ def run(args: argparse.Namespace, context: Context) -> int:
         for (name, summary), row in zip(faults.items(), rows, strict=True):
             display.show(DataEvent("fault", {"name": name, "summary": summary}), [row])
         return 0
-    from imgbuild.emulator.options import EmulatorOptions
+    from imgbuild.emulator.options import EmulatorOptions, with_readings
     from imgbuild.emulator.server import serve
 
     options = EmulatorOptions(latency=args.latency, fault=tuple(args.fault), ledger_file=args.ledger)
     serve(
-        options,
+        with_readings(options, args.reading),
         _HOST,
         args.port,
         lambda url: display.show(DataEvent("emulator", {"url": url}), _welcome(url)),

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal, get_args, get_type_hints
+
+from imgbuild.core.errors import UsageError
+from imgbuild.core.suggest import did_you_mean
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,3 +67,37 @@ class EmulatorOptions:
     """The envelope's code: 20000, or "20000"."""
     jimmyai_sync_sizes: Literal["grid", "three"] = "grid"
     """Which sizes there are: those of the model behind the service, or its three standard ones."""
+
+
+_OWN_OPTIONS = frozenset({"latency", "fault", "ledger_file"})
+"""What the command line has options of its own for."""
+
+
+def with_readings(options: EmulatorOptions, words: Iterable[str]) -> EmulatorOptions:
+    """The options with NAME=VALUE words applied: the readings, and whatever else has no option of its own.
+
+    Raises:
+        UsageError: there is no such name, or it cannot have that value.
+    """
+    kinds = {name: kind for name, kind in get_type_hints(EmulatorOptions).items() if name not in _OWN_OPTIONS}
+    chosen: dict[str, Any] = {}
+    for word in words:
+        name, _, text = word.partition("=")
+        name = name.replace("-", "_")
+        if name not in kinds:
+            near = did_you_mean(name, kinds)
+            raise UsageError(f'there is no reading "{name}"', remedy=near or f"known: {', '.join(kinds)}")
+        chosen[name] = _value(name, kinds[name], text)
+    return replace(options, **chosen)
+
+
+def _value(name: str, kind: Any, text: str) -> object:
+    allowed = get_args(kind) or (("true", "false") if kind is bool else ())
+    if allowed and text not in allowed:
+        raise UsageError(f'{name} cannot be "{text}"', remedy=f"allowed: {', '.join(allowed)}")
+    if allowed:
+        return text == "true" if kind is bool else text
+    try:
+        return kind(text)
+    except ValueError:
+        raise UsageError(f'{name} must be a number, not "{text}"') from None

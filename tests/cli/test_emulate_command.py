@@ -8,6 +8,9 @@ import subprocess
 import sys
 
 import httpx
+import pytest
+
+from imgbuild.emulator.options import EmulatorOptions, with_readings
 
 
 def test_it_serves_until_it_is_interrupted(imgbuild, tmp_path):
@@ -68,3 +71,29 @@ def test_mistakes_are_one_line(imgbuild):
         assert (done.returncode, done.stdout) == (2, "")
         assert done.stderr.count("\n") == 1
         assert words in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("reading", "words"),
+    [
+        ("error_shap=flat", 'did you mean "error_shape"?'),
+        ("error_shape=round", "allowed: flat, openai"),
+        ("submit_enveloped=yes", "allowed: true, false"),
+        ("price=cheap", "must be a number"),
+    ],
+)
+def test_a_reading_that_does_not_exist_is_exit_2(imgbuild, reading: str, words: str):
+    done = imgbuild("emulate", "--port", "0", "--reading", reading)
+    assert done.returncode == 2
+    assert words in done.stderr
+
+
+def test_readings_become_options():
+    words = ["error-shape=openai", "submit_enveloped=true", "price=2.5", "rate_limit=3"]
+    options = with_readings(EmulatorOptions(), words)
+    assert (options.error_shape, options.submit_enveloped, options.price, options.rate_limit) == (
+        "openai",
+        True,
+        2.5,
+        3,
+    )

@@ -236,7 +236,7 @@ def jimmy(emulator: Any, **fields: object) -> httpx.Response:
     return post(emulator, f"{JIMMY}/generations", {"prompt": "a cat", **fields})
 
 
-def test_the_seeds_request_gives_the_seeds_answer(emulator: Any) -> None:
+def test_the_documents_request_gives_its_answer(emulator: Any) -> None:
     answer = jimmy(emulator, model="gpt-image-2", size="1024x1024", n=1, quality="high")
     body = answer.raise_for_status().json()
     assert (body["code"], body["msg"], body["data"]["model"]) == (20000, "ok", "gpt-image-2")

@@ -1,4 +1,4 @@
-"""Jimmy AI's synchronous dialect: the seed's fields, its envelope, and errors in both shapes."""
+"""Jimmy AI's synchronous dialect: the document's fields, its envelope, and errors in both shapes."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ def test_another_model_is_unknown() -> None:
     assert TYPE.default_base_url == "https://www.jimmyai.cn"
 
 
-def test_a_request_is_the_seeds() -> None:
+def test_a_request_is_the_documents() -> None:
     request = Request(
         "a cat",
         "gpt-image-2",
