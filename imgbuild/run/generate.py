@@ -76,7 +76,8 @@ class Generator:
             for future in claimed.values():
                 future.set_result(failure)
         for take, shared in others.items():
-            failed = await shared
+            # Shielded: an image that stops waiting must not end the payment that others wait for.
+            failed = await asyncio.shield(shared)
             if failed is not None and not self._is_kept(key, take):
                 raise failed
 

@@ -74,6 +74,25 @@ def test_a_build_stopped_while_polling_is_gone_on_with_and_submits_nothing(
     assert project.run("jobs").out == ""
 
 
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_stopped_with_images_that_wait_for_a_place_and_for_each_other(
+    project: ProjectFolder, start_emulator: Callable, how: signal.Signals
+):
+    emulator = start_emulator(latency=2.0, jitter=0.0)
+    images = "".join(f"  i{n}: {{prompt: p{n % 4}, size: 64x64, output: out/{n}.png}}\n" for n in range(9))
+    text = STUDIO.format(url=emulator.url).replace("poll_", "concurrency: 2\n    poll_")
+    project.manifest(text + "images:\n" + images)
+    build = start(project)
+    until(lambda: _polled(emulator))
+    build.send_signal(how)
+    out, err = build.communicate()
+    assert build.returncode == {signal.SIGINT: 130, signal.SIGTERM: 143}[how], err
+    assert "in flight, and gone on with by the next build: i0, i1" in out
+    run = project.json("build")
+    assert (run.summary["resumed"], run.summary["submitted"], run.summary["failed"]) == (2, 2, 0)
+    assert len(emulator.ledger()["charges"]) == 4
+
+
 def _polled(emulator) -> bool:
     return sum(n for route, n in emulator.ledger()["requests"].items() if route.startswith("GET")) >= 2
 
