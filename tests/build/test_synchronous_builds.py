@@ -52,7 +52,7 @@ def test_what_is_declared_is_asked_for_and_paid_once(
     charges = {charge["prompt"]: charge for charge in emulator.ledger()["charges"]}
     assert {prompt: charge["size"] for prompt, charge in charges.items()} == {
         "card": "1200x640",
-        "wide": "2816x1584",
+        "wide": "2560x1440",
         "ghost": "1024x1024",
         "again": "1024x1536",
     }
