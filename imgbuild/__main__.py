@@ -5,14 +5,20 @@ import sys
 
 def main() -> int:
     """Run the command line that the process was started with; returns the exit code."""
-    if sys.argv[1:] in (["--version"], ["-V"]):
-        from imgbuild import __version__
+    try:
+        if sys.argv[1:] in (["--version"], ["-V"]):
+            from imgbuild import __version__
 
-        sys.stdout.write(f"imgbuild {__version__}\n")
-        return 0
-    from imgbuild.cli import run
+            sys.stdout.write(f"imgbuild {__version__}\n")
+            return 0
+        from imgbuild.cli import run
 
-    return run(sys.argv[1:])
+        return run(sys.argv[1:])
+    except (OSError, ImportError, MemoryError) as error:
+        # The system refuses even the modules that errors are reported with.
+        if sys.stderr is not None:
+            sys.stderr.write(f"error: imgbuild cannot run: {error or 'there is no memory left'}\n")
+        return 1
 
 
 if __name__ == "__main__":

@@ -12,6 +12,8 @@ if TYPE_CHECKING:
     from argparse import ArgumentParser, Namespace
 
     from imgbuild.commands.context import Context
+    from imgbuild.core.errors import ImgbuildError
+    from imgbuild.run.interruption import Interruption
     from imgbuild.ui.display import Display
 
 COMMANDS: Mapping[str, Mapping[str, str]] = {
@@ -35,6 +37,7 @@ COMMANDS: Mapping[str, Mapping[str, str]] = {
     "Keep house": {
         "clean": "remove the files that builds made and nobody changed",
         "jobs": "paid tasks that are open, and what may have been charged",
+        "spend": "what was paid, by provider, model, month and image",
         "cache": "the results that were paid for: stats, verify, gc, path",
     },
     "Set up": {
@@ -47,6 +50,8 @@ COMMANDS: Mapping[str, Mapping[str, str]] = {
 
 _INTERRUPTED = 130
 _TERMINATED = 143
+_PATIENCE = 0.7
+"""Seconds from the second signal to the end, whatever is going on; it has to be there within one."""
 
 
 class _Command(Protocol):
@@ -56,7 +61,10 @@ class _Command(Protocol):
 
 
 def run(argv: Sequence[str]) -> int:
-    """Run one command line; returns the exit code. Nothing is raised."""
+    """Run one command line; returns the exit code.
+
+    Raises OSError, ImportError or MemoryError where the system refuses even what errors are reported with.
+    """
     if not argv or argv[0] in ("-h", "--help", "help"):
         from imgbuild import __version__
         from imgbuild.ui.help import overview
@@ -65,30 +73,51 @@ def run(argv: Sequence[str]) -> int:
         page = standard_output if argv else standard_error
         page(os.environ, colour=False).write(overview(__version__, COMMANDS))
         return 0 if argv else 2
-    ending = _Ending()
-    signal.signal(signal.SIGTERM, ending.on_sigterm)
+    from imgbuild.run.interruption import Interruption
+
+    ending = _Ending(Interruption())
+    ending.listen()
     try:
-        return _report(argv)
+        return _report(argv, ending.interruption)
     except KeyboardInterrupt:
-        return _TERMINATED if ending.terminated else _INTERRUPTED
+        return ending.exit_code
 
 
 class _Ending:
-    """SIGTERM ends a run just as SIGINT does: what is in flight gets recorded first."""
+    """SIGINT and SIGTERM: the first lets a build end in its own way, the second one ends it now.
 
-    def __init__(self) -> None:
-        self.terminated = False
+    What is in flight is in the journal before it is sent, so that ending it now loses nothing either.
+    """
 
-    def on_sigterm(self, number: int, frame: FrameType | None) -> None:
-        self.terminated = True
-        interrupt = signal.getsignal(signal.SIGINT)
-        # An event loop puts a handler of its own there; a shell's background job ignores SIGINT.
-        if not callable(interrupt):
-            raise KeyboardInterrupt
-        interrupt(signal.SIGINT, frame)
+    def __init__(self, interruption: Interruption) -> None:
+        self.interruption = interruption
+        self.exit_code = _INTERRUPTED
+        self._signals = 0
+
+    def listen(self) -> None:
+        for number in (signal.SIGINT, signal.SIGTERM):
+            # A shell's background job ignores SIGINT, and so do we then.
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, self._on_signal)
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        self._signals += 1
+        if self._signals == 1:
+            self.exit_code = _TERMINATED if number == signal.SIGTERM else _INTERRUPTED
+        else:
+            self._end_soon()
+        self.interruption.request()
+
+    def _end_soon(self) -> None:
+        """Threads that are deep in a computation would hold up the end for as long as they need."""
+        from threading import Timer
+
+        watchdog = Timer(_PATIENCE, os._exit, (self.exit_code,))
+        watchdog.daemon = True
+        watchdog.start()
 
 
-def _report(argv: Sequence[str]) -> int:
+def _report(argv: Sequence[str], interruption: Interruption) -> int:
     from imgbuild import __version__
     from imgbuild.commands.arguments import glance
     from imgbuild.core.errors import ImgbuildError
@@ -103,17 +132,19 @@ def _report(argv: Sequence[str]) -> int:
     display = open_display(look.format, out, err, verbosity=look.verbosity)
     try:
         display.handle(VersionEvent(__version__, look.verb))
-        code = _execute(argv, display)
+        code = _execute(argv, display, interruption)
     except ImgbuildError as error:
         display.error(error)
         code = error.exit_code
     except KeyboardInterrupt:
         display.note([line("interrupted")])
         raise
-    except Exception as bug:
-        from imgbuild.ui.crash import record
-
-        found = record(bug, os.environ)
+    except Exception as error:
+        if interruption.requested:
+            # The signal broke into a clean-up that could not take it, e.g. that of argparse.
+            display.note([line("interrupted")])
+            raise KeyboardInterrupt from None
+        found = _explained(error)
         display.error(found)
         code = found.exit_code
     finally:
@@ -125,7 +156,19 @@ def _report(argv: Sequence[str]) -> int:
     return code
 
 
-def _execute(argv: Sequence[str], display: Display) -> int:
+def _explained(error: Exception) -> ImgbuildError:
+    """What nobody expected: the system's refusal, or a bug."""
+    from imgbuild.store.refusal import refusal
+
+    found = refusal(error)
+    if found is None:
+        from imgbuild.ui.crash import record
+
+        found = record(error, os.environ)
+    return found
+
+
+def _execute(argv: Sequence[str], display: Display, interruption: Interruption) -> int:
     from importlib import import_module
 
     from imgbuild.commands.arguments import Parser, add_common, split
@@ -141,4 +184,6 @@ def _execute(argv: Sequence[str], display: Display) -> int:
         args = parser.read(rest)
     except SystemExit:  # argparse has printed the command's help
         return 0
-    return command.run(args, Context(display, os.environ, args.directory, args.file, args.profile))
+    return command.run(
+        args, Context(display, os.environ, interruption, args.directory, args.file, args.profile)
+    )

@@ -64,7 +64,8 @@ def run(args: argparse.Namespace, context: Context) -> int:
     )
     workspace = open_workspace(invocation)
     display = context.display
-    return run_build(workspace, options, display.handle, display.ask if display.can_ask else None)
+    confirm = display.ask if display.can_ask else None
+    return run_build(workspace, options, display.handle, confirm, context.interruption)
 
 
 def is_locked(args: argparse.Namespace, environ: Mapping[str, str]) -> bool:

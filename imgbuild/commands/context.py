@@ -13,6 +13,7 @@ from imgbuild.core.errors import UsageError
 from imgbuild.ui.display import Display
 
 if TYPE_CHECKING:
+    from imgbuild.run.interruption import Interruption
     from imgbuild.run.workspace import Invocation
 
 MANIFEST = "imgbuild.yaml"
@@ -25,6 +26,7 @@ class Context:
 
     display: Display
     environ: Mapping[str, str]
+    interruption: Interruption
     directory: str | None = None
     file: str | None = None
     profile: str | None = None

@@ -34,4 +34,4 @@ def run(args: argparse.Namespace, context: Context) -> int:
     options = BuildOptions(overwrite=args.overwrite, yes=args.yes, max_cost=args.max_cost)
     display = context.display
     confirm = display.ask if display.can_ask else None
-    return reroll(workspace, images, args.count, options, display.handle, confirm)
+    return reroll(workspace, images, args.count, options, display.handle, confirm, context.interruption)

@@ -7,6 +7,7 @@ ImgbuildError                    exit code
 ├── LockedError                  3   --locked, and the manifest has moved on
 ├── BudgetError                  4   stopped before spending
 ├── StorageError                 1   a cache or disk problem, with the path
+│   └── JournalError             1   what is written about a paid task cannot be understood
 ├── BadImageError                1   bytes that are not a usable image
 └── ProviderFailure              1   a service's answer, with its failure kind
 """
@@ -108,6 +109,10 @@ class BudgetError(ImgbuildError):
 
 class StorageError(ImgbuildError):
     """The disk or the cache refused; the message names the path."""
+
+
+class JournalError(StorageError):
+    """The journal of a paid task is damaged, or of a newer version: nothing is submitted for its key."""
 
 
 class BadImageError(ImgbuildError):

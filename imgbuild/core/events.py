@@ -157,6 +157,17 @@ class ErrorEvent:
 
 
 @dataclass(frozen=True, slots=True)
+class StoppingEvent:
+    """The user wants to end, and answers that are being paid for are still waited for."""
+
+    waiting_for: tuple[str, ...]
+    """The images."""
+    seconds: float
+    """At most so long: then the last of them has run into its timeout."""
+    event: Literal["stopping"] = "stopping"
+
+
+@dataclass(frozen=True, slots=True)
 class SummaryEvent:
     """Always last, unless the manifest was wrong. A plan counts what a build would do."""
 
@@ -185,7 +196,15 @@ class DataEvent:
 
 
 Event = (
-    VersionEvent | ActionEvent | JobEvent | ImageEvent | WarningEvent | ErrorEvent | SummaryEvent | DataEvent
+    VersionEvent
+    | ActionEvent
+    | JobEvent
+    | ImageEvent
+    | WarningEvent
+    | ErrorEvent
+    | StoppingEvent
+    | SummaryEvent
+    | DataEvent
 )
 Emit = Callable[[Event], None]
 

@@ -112,6 +112,9 @@ def parse_lock(text: str, file: str) -> Lock:
         ) from None
     except (_Wrong, RecursionError) as error:
         raise LockfileError(f"{file}: the lock cannot be read: {error}", remedy=_RESTORE) from None
+    except ValueError:
+        # Python refuses to read whole numbers of thousands of digits.
+        raise LockfileError(f"{file}: a number in the lock is too long", remedy=_RESTORE) from None
     try:
         return _lock(data)
     except _Wrong as error:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC
 from enum import StrEnum
@@ -163,6 +163,12 @@ def retry_after(header: str | None, now: float, limit: float = RETRY_AFTER_LIMIT
         return min(max(moment.timestamp() - now, 0.0), limit)
     except (ValueError, TypeError, IndexError, OverflowError):
         return None
+
+
+def longest_retry_after(headers: Iterable[str | None], now: float) -> float | None:
+    """The same for an answer that has the header several times: the longest patience is the safe one."""
+    asked = [retry_after(header, now) for header in headers]
+    return max((seconds for seconds in asked if seconds is not None), default=None)
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from imgbuild.core.errors import BadImageError, StorageError
 from imgbuild.core.sniff import HEAD_BYTES, TAIL_BYTES, ImageFacts, sniff
-from imgbuild.images.vips import explain, pyvips
+from imgbuild.images.vips import explain, pyvips, system_error
 
 _LOADERS = {"png": "pngload", "jpeg": "jpegload", "webp": "webpload", "avif": "heifload", "gif": "gifload"}
 _SIDEWAYS = frozenset({5, 6, 7, 8})
@@ -23,7 +23,7 @@ def inspect(path: Path) -> ImageFacts:
     Raises BadImageError with the reason, or StorageError where the file cannot be read.
     """
     with opened(path) as (facts, file):
-        with decoding():
+        with decoding(path):
             image = load(file, facts)
             image.avg()
         return facts
@@ -41,7 +41,7 @@ def opened(path: Path) -> Iterator[tuple[ImageFacts, FileIO]]:
             facts = _sniff_file(file)
         except OSError as error:
             raise _unreadable(path, error) from error
-        with decoding():
+        with decoding(path):
             yield as_displayed(facts, load(file, facts)), file
 
 
@@ -73,11 +73,21 @@ def as_displayed(facts: ImageFacts, image: pyvips.Image) -> ImageFacts:
 
 
 @contextmanager
-def decoding() -> Iterator[None]:
-    """Turn libvips' errors into BadImageError."""
+def decoding(path: Path) -> Iterator[None]:
+    """Turn libvips' errors into BadImageError, or into StorageError where the system was at fault."""
     try:
         yield
-    except pyvips.Error as error:
+    except (pyvips.Error, BadImageError) as error:
+        # An encoder reads, too: it is what draws the pixels through the pipeline.
+        libvips = error if isinstance(error, pyvips.Error) else error.__cause__
+        refused = system_error(libvips) if isinstance(libvips, pyvips.Error) else None
+        if refused is not None:
+            raise StorageError(
+                f"{path}: cannot be read: {refused}",
+                remedy="Check the disk, and the limit of open files (ulimit -n).",
+            ) from error
+        if isinstance(error, BadImageError):
+            raise
         raise BadImageError(
             f"the picture cannot be decoded: {explain(error)}", remedy="The file is damaged; fetch it again."
         ) from error

@@ -38,7 +38,7 @@ def derive(source: Path, recipe: Recipe, to: Path) -> Derived:
         target = recipe.size or size
         check_encodable(recipe.format, recipe.options, target.width, target.height)
         placement = place(size, target, recipe.fit)
-        with decoding():
+        with decoding(source):
             image = to_srgb(load(file, facts, shrink=jpeg_shrink(size, placement.scaled)))
             image = scale(image, placement.scaled)
             if not has_alpha(recipe.format):

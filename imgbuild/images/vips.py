@@ -7,7 +7,16 @@ from __future__ import annotations
 
 import logging
 
-import pyvips
+from imgbuild.core.errors import ImgbuildError
+
+try:
+    import pyvips
+except OSError as error:
+    # It tries again in another way, so that the first reason is lost: often the limit of open files.
+    raise ImgbuildError(
+        f"cannot load libvips: {str(error).partition('.  ')[0]}",
+        remedy="check the limit of open files (ulimit -n), and that pyvips-binary is installed",
+    ) from error
 
 _LOADERS = (
     "VipsForeignLoadPng",
@@ -48,4 +57,10 @@ def explain(error: pyvips.Error) -> str:
     return "".join(char if char.isprintable() else "?" for char in text)[:200]
 
 
-__all__ = ["explain", "pyvips", "version"]
+def system_error(error: pyvips.Error) -> str | None:
+    """What the system refused, in its own words, when libvips failed for that (its vips_error_system)."""
+    found = (line.partition("system error: ") for line in error.detail.splitlines())
+    return next((words for before, sign, words in found if sign and not before), None)
+
+
+__all__ = ["explain", "pyvips", "system_error", "version"]

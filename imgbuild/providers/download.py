@@ -6,7 +6,7 @@ import asyncio
 import base64
 import ssl
 import time
-from collections.abc import AsyncIterator, Iterable
+from collections.abc import AsyncIterator, Iterable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from urllib.parse import unquote_to_bytes
@@ -17,7 +17,7 @@ import httpx
 from imgbuild import __version__
 from imgbuild.core.errors import FailureKind, ProviderFailure
 from imgbuild.core.redact import clean
-from imgbuild.core.retry import Breakdown, Phase, kind_of_breakdown, kind_of_status, retry_after
+from imgbuild.core.retry import Breakdown, Phase, kind_of_breakdown, kind_of_status, longest_retry_after
 from imgbuild.providers.addresses import Zone, is_disguised, resolve, zone
 from imgbuild.providers.result_file import ResultFile
 
@@ -184,7 +184,7 @@ def _check_head(response: httpcore.Response, limit: int) -> None:
         raise ProviderFailure(
             kind,
             f"the link answered HTTP {response.status}",
-            retry_after=retry_after(_header(response, b"retry-after"), time.time())
+            retry_after=longest_retry_after(_headers(response, b"retry-after"), time.time())
             if kind is FailureKind.RATE_LIMITED
             else None,
         )
@@ -232,7 +232,11 @@ def _breakdown(error: Exception) -> Breakdown:
 
 
 def _header(response: httpcore.Response, name: bytes) -> str:
-    return next((value.decode("latin-1") for key, value in response.headers if key.lower() == name), "")
+    return next(_headers(response, name), "")
+
+
+def _headers(response: httpcore.Response, name: bytes) -> Iterator[str]:
+    return (value.decode("latin-1") for key, value in response.headers if key.lower() == name)
 
 
 def _unusable(message: str) -> ProviderFailure:

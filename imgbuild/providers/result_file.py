@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 
 from imgbuild.core.errors import StorageError
@@ -20,8 +21,13 @@ class ResultFile:
     def __enter__(self) -> ResultFile:
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self._file.close()
+    def __exit__(self, failed: object, *_: object) -> None:
+        try:
+            self._file.close()
+        except OSError as error:
+            # What went wrong before is what is told.
+            if failed is None:
+                raise self._refused(error) from None
 
     def write(self, content: bytes) -> None:
         """Add bytes."""
@@ -34,6 +40,8 @@ class ResultFile:
             raise self._refused(error) from None
 
     def _refused(self, error: OSError) -> StorageError:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         return StorageError(
-            f"cannot write {self._path}: {error.strerror or error}", remedy="free space, then build again"
+            f"cannot write {self._path}: {error.strerror or error}",
+            remedy="free some space, then build again" if full else None,
         )

@@ -26,6 +26,7 @@ from imgbuild.core.retry import (
     Phase,
     kind_of_breakdown,
     kind_of_status,
+    longest_retry_after,
     retry_after,
 )
 from imgbuild.providers.answers import parse_json, retry_delay_of, words_of
@@ -80,7 +81,7 @@ class _Exchange:
 
     sent: bool = False
     status: int | None = None
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: httpx.Headers = field(default_factory=httpx.Headers)
 
 
 class ApiClient:
@@ -301,14 +302,16 @@ async def _inflated(response: httpx.Response) -> AsyncIterator[bytes]:
         raise httpx.DecodingError("compressed data broke off")
 
 
-def _patience(headers: Mapping[str, str], asked: str | None) -> float | None:
+def _patience(headers: httpx.Headers, asked: str | None) -> float | None:
     """Seconds that an answer asks to wait, exactly where it says so in milliseconds.
 
     `asked` is what its body asks for, where its headers do not.
     """
     now = time.time()
     exact = retry_after(headers.get("retry-after-ms"), now, RETRY_AFTER_LIMIT * 1000)
-    return retry_after(headers.get("retry-after") or asked, now) if exact is None else exact / 1000
+    if exact is not None:
+        return exact / 1000
+    return longest_retry_after(headers.get_list("retry-after") or [asked], now)
 
 
 def _breakdown(error: Exception, exchange: _Exchange) -> Breakdown:

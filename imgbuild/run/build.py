@@ -12,10 +12,13 @@ from imgbuild.core.events import ActionKind, Cause, Emit, SummaryEvent, WarningE
 from imgbuild.core.jobs import Stage
 from imgbuild.core.plan.action import Action, Mode, Plan
 from imgbuild.run.connections import Connections
+from imgbuild.run.ending import ending
 from imgbuild.run.execute import Executor
 from imgbuild.run.fetch import References
 from imgbuild.run.generate import Generator
+from imgbuild.run.interruption import Interruption
 from imgbuild.run.lock_writer import LockWriter
+from imgbuild.run.open_jobs import settle_all
 from imgbuild.run.outputs import Outputs
 from imgbuild.run.planning import plan_warnings, plan_workspace
 from imgbuild.run.purse import Purse
@@ -52,17 +55,26 @@ class BuildOptions:
         )
 
 
-def run_build(workspace: Workspace, options: BuildOptions, emit: Emit, confirm: Confirm | None) -> int:
+def run_build(
+    workspace: Workspace,
+    options: BuildOptions,
+    emit: Emit,
+    confirm: Confirm | None,
+    interruption: Interruption | None = None,
+) -> int:
     """Build; the last event is the summary. Returns the exit code: 0, 1 (something failed) or 4 (budget).
 
-    `confirm` asks the user a question; None when there is nobody to ask.
+    `confirm` asks the user a question; None when there is nobody to ask. `interruption` is how the user
+    ends it early.
 
     Raises:
+        KeyboardInterrupt: the user has ended it; what is left behind was said.
         LockedError: `locked`, and the manifest has moved on.
         UsageError: a target means nothing; a provider lacks a variable or the user's trust.
         BudgetError: a confirmation was refused, or nobody could be asked.
     """
     began = time.monotonic()
+    settle_all(workspace.cache)
     plan = plan_workspace(workspace, options.targets, options.mode)
     if options.locked:
         require_locked(plan)
@@ -78,7 +90,14 @@ def run_build(workspace: Workspace, options: BuildOptions, emit: Emit, confirm: 
     _check_providers(busy, connections, confirm, offline=options.offline)
     purse = _purse(workspace, plan, options)
     _ask(workspace, plan, options, confirm)
-    summary = asyncio.run(_execute(workspace, plan, options, emit, connections, purse))
+    wish = interruption or Interruption()
+    try:
+        with wish.expected():
+            summary = asyncio.run(_execute(workspace, plan, options, emit, connections, purse, wish))
+    except asyncio.CancelledError:
+        raise KeyboardInterrupt from None
+    if wish.requested:
+        raise KeyboardInterrupt
     _remember_dropped(workspace, plan)
     for repaired in workspace.cache.warnings():
         emit(WarningEvent(repaired))
@@ -174,13 +193,16 @@ async def _execute(
     emit: Emit,
     connections: Connections,
     purse: Purse,
+    interruption: Interruption,
 ) -> SummaryEvent:
     invocation = workspace.invocation
-    worker = Worker(invocation.root, workspace.cache, purse, emit)
+    worker = Worker(invocation.root, workspace.cache, purse, interruption, emit)
     generator = Generator(
+        invocation.root,
         workspace.cache,
         connections,
         worker,
+        interruption,
         emit,
         jobs=options.jobs,
         offline=options.offline,
@@ -195,15 +217,14 @@ async def _execute(
         Outputs(invocation.root, workspace.cache, locked=options.locked),
         lock,
         options.mode,
+        interruption,
         emit,
         fail_fast=options.fail_fast,
     )
+    whole = not (options.targets or options.locked or options.offline or invocation.placeholder)
     try:
-        summary = await executor.run(plan)
-    except asyncio.CancelledError:
-        for sentence in worker.left_behind():
-            emit(WarningEvent(sentence))
-        raise
+        with interruption.attached(), ending(interruption, worker, emit):
+            summary = await executor.run(plan, collect=whole)
     finally:
         lock.flush()
         await connections.aclose()

@@ -37,9 +37,18 @@ class Connection:
 
 
 def read_variables(root: Path, environ: Mapping[str, str]) -> dict[str, str]:
-    """What `${NAME}` may mean: the `.env` beside the manifest, and the process's environment over it."""
+    """What `${NAME}` may mean: the `.env` beside the manifest, and the process's environment over it.
+
+    Raises:
+        UsageError: the file is no text.
+    """
     path = root / ".env"
-    known = dotenv_values(path, interpolate=False) if path.is_file() and not path.is_symlink() else {}
+    try:
+        known = dotenv_values(path, interpolate=False) if path.is_file() and not path.is_symlink() else {}
+    except UnicodeDecodeError as error:
+        raise UsageError(
+            f"{path} is not UTF-8 text (byte {error.start})", remedy="save it as UTF-8"
+        ) from None
     return {**{name: value for name, value in known.items() if value is not None}, **environ}
 
 

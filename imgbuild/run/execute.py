@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import os
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from contextlib import suppress
+from dataclasses import replace
 
 from imgbuild.core.errors import BudgetError, ImgbuildError, ProviderFailure, StorageError
 from imgbuild.core.events import (
@@ -22,12 +24,15 @@ from imgbuild.core.image import ImageReference, UrlReference
 from imgbuild.core.lock import LockedSource
 from imgbuild.core.plan.action import Action, Mode, Plan
 from imgbuild.core.plan.planner import plan_image
+from imgbuild.core.results import StoredResult
 from imgbuild.run.facts import DiskFacts
 from imgbuild.run.fetch import References
 from imgbuild.run.generate import Generator
+from imgbuild.run.interruption import Interruption, Stopped
 from imgbuild.run.lock_writer import LockWriter
 from imgbuild.run.outputs import Outputs, RetouchedError
 from imgbuild.run.workspace import Workspace
+from imgbuild.store.blobs import CorruptBlob, MissingBlob
 
 _STATUS: Mapping[ActionKind, Status] = {
     ActionKind.NONE: Status.UNCHANGED,
@@ -49,6 +54,7 @@ class Executor:
         outputs: Outputs,
         lock: LockWriter,
         mode: Mode,
+        interruption: Interruption,
         emit: Emit,
         *,
         fail_fast: bool,
@@ -59,23 +65,29 @@ class Executor:
         self._outputs = outputs
         self._lock = lock
         self._mode = mode
+        self._interruption = interruption
         self._emit = emit
         self._fail_fast = fail_fast
         self._failed = False
         self._counts: Counter[Status] = Counter()
         self._masters: dict[str, str | None] = {}
+        self._picked: dict[str, StoredResult | None] = {}
         self._done: dict[str, asyncio.Event] = {}
         self._derivations = asyncio.Semaphore(os.cpu_count() or 2)
         self._ours = workspace.lock.output_digests()
 
-    async def run(self, plan: Plan) -> SummaryEvent:
-        """Carry the plan out; returns how many images ended how."""
+    async def run(self, plan: Plan, *, collect: bool) -> SummaryEvent:
+        """Carry the plan out; returns how many images ended how.
+
+        `collect`: also fetch what earlier builds paid for and no image needs any more.
+        """
         busy: list[Action] = []
         for action in plan.actions:
             if action.kind is ActionKind.REMOVE:
                 self._lock.drop(action.id)
                 continue
             self._masters[action.id] = action.source.digest if action.source else None
+            self._picked[action.id] = action.picked
             self._done[action.id] = asyncio.Event()
             if action.settled:
                 self._finish(action, Status.UNCHANGED)
@@ -84,6 +96,9 @@ class Executor:
         async with asyncio.TaskGroup() as images:
             for action in busy:
                 images.create_task(self._image(action))
+            if collect:
+                needed = {action.keys.current for action in busy if action.keys}
+                images.create_task(self._collect(needed))
         return SummaryEvent(
             generated=self._counts[Status.GENERATED],
             derived=self._counts[Status.DERIVED],
@@ -97,17 +112,27 @@ class Executor:
         try:
             status = await self._carry_out(action)
             self._finish(action, status)
+        except Stopped:
+            self._done[action.id].set()
         except ImgbuildError as error:
             self._failed = True
             kind = error.kind.value if isinstance(error, ProviderFailure) else _kind(error)
             status = Status.CONFLICT if isinstance(error, RetouchedError) else Status.FAILED
             self._finish(action, status, Failure(kind, _words(error)))
 
+    async def _collect(self, needed: Collection[str]) -> None:
+        with suppress(Stopped):
+            await self._generator.collect(needed)
+
     async def _carry_out(self, action: Action) -> Status:
         if action.kind is ActionKind.CONFLICT:
             return Status.CONFLICT
+        self._interruption.check()
         if action.pending:
             action = await self._with_references(action)
+        if action.lost:
+            await self._generator.fetch_again(action)
+            action = self._again(action)
         if action.blocked:
             raise StorageError(f"{action.id}: {action.blocked}")
         generated = action.kind is ActionKind.GENERATE
@@ -116,6 +141,7 @@ class Executor:
             if self._fail_fast and self._failed:
                 raise ImgbuildError("not started: another image failed, and --fail-fast was given")
             try:
+                await self._mend_references(action)
                 await self._generator.obtain(action)
             except ImgbuildError as error:
                 failure = error
@@ -125,22 +151,52 @@ class Executor:
         if action.source is None:
             raise failure or ImgbuildError(f"{action.shares or action.id} gave no result")
         self._masters[action.id] = action.source.digest
-        did = await self._write(action, action.source)
+        did = await self._write_or_mend(action, action.source)
         if failure is not None:
             raise failure
         return Status.GENERATED if generated else _STATUS[did]
+
+    async def _write_or_mend(self, action: Action, source: LockedSource) -> ActionKind:
+        """Write the outputs; what turns out to be damaged is had again where that costs nothing."""
+        try:
+            return await self._write(action, source)
+        except (CorruptBlob, MissingBlob):
+            again = self._again(action)
+            if again.blocked or again.missing or again.source is None:
+                raise
+            if again.lost:
+                await self._generator.fetch_again(again)
+                again = self._again(again)
+            if again.blocked or again.missing or again.source is None:
+                raise
+            return await self._write(again, again.source)
 
     async def _with_references(self, action: Action) -> Action:
         """Wait for what an image refers to, then plan it again with the bytes."""
         for reference in action.pending:
             if isinstance(reference, ImageReference):
-                await self._done[reference.id].wait()
+                await self._interruption.unless(self._done[reference.id].wait())
                 if self._masters.get(reference.id) is None:
                     raise ImgbuildError(f"its reference {reference} could not be had")
             elif isinstance(reference, UrlReference):
                 provider = action.resolved.image.provider if action.resolved else ""
-                await self._references.pin(reference.url, provider)
+                await self._interruption.unless(self._references.pin(reference.url, provider))
         return self._again(action)
+
+    async def _mend_references(self, action: Action) -> None:
+        """An image that is referred to may have its files still, and its master no longer."""
+        for reference in action.image.references if action.image else ():
+            if not isinstance(reference, ImageReference):
+                continue
+            picked = self._picked.get(reference.id)
+            if picked is None or picked.digest != self._masters.get(reference.id):
+                continue
+            try:
+                await asyncio.to_thread(self._workspace.cache.blobs.verified, picked.digest)
+            except (CorruptBlob, MissingBlob):
+                if not picked.task:
+                    raise
+                await self._generator.fetch_again(replace(action, lost=(picked,)))
 
     def _again(self, action: Action) -> Action:
         if action.resolved is None:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Collection, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from pathlib import Path
 
-from imgbuild.core import jobs
-from imgbuild.core.errors import FailureKind, ImgbuildError, ProviderFailure
+from imgbuild.core.errors import FailureKind, ImgbuildError, JournalError, ProviderFailure, UsageError
 from imgbuild.core.events import Emit, JobEvent, JobState
-from imgbuild.core.jobs import OpenJob, Stage
+from imgbuild.core.jobs import End, OpenJob
 from imgbuild.core.plan.action import Action
 from imgbuild.run.connections import Connection, Connections
+from imgbuild.run.interruption import Interruption, Stopped
 from imgbuild.run.job import Job
+from imgbuild.run.open_jobs import give_up, is_kept, settle
 from imgbuild.run.trust import origin_of
 from imgbuild.run.worker import Worker
 from imgbuild.store.cache import Cache
@@ -26,9 +28,11 @@ class Generator:
 
     def __init__(
         self,
+        root: Path,
         cache: Cache,
         connections: Connections,
         worker: Worker,
+        interruption: Interruption,
         emit: Emit,
         *,
         jobs: int | None,
@@ -36,9 +40,11 @@ class Generator:
         placeholder: bool,
         retry: bool,
     ) -> None:
+        self._root = root
         self._cache = cache
         self._connections = connections
         self._worker = worker
+        self._interruption = interruption
         self._emit = emit
         self._jobs = asyncio.Semaphore(jobs) if jobs else None
         self._offline = offline
@@ -51,6 +57,7 @@ class Generator:
 
         Raises:
             ImgbuildError: the first failure, after all takes came to an end.
+            Stopped: the user wants to end; whoever waits for an answer got it first.
         """
         if action.resolved is None or action.spec is None or action.keys is None:
             raise TypeError(f"{action.id} is not ready to be generated")
@@ -78,8 +85,59 @@ class Generator:
         for take, shared in others.items():
             # Shielded: an image that stops waiting must not end the payment that others wait for.
             failed = await asyncio.shield(shared)
-            if failed is not None and not self._is_kept(key, take):
+            if failed is not None and not is_kept(self._cache, key, take):
                 raise failed
+
+    async def fetch_again(self, action: Action) -> None:
+        """Have the results whose bytes the cache has lost, from the tasks that gave them. Costs nothing.
+
+        Raises:
+            ImgbuildError: they cannot be had.
+        """
+        for result in action.lost:
+            if self._offline:
+                raise ImgbuildError(
+                    f"the cache has lost the result of {action.id}, and --offline forbids to fetch it again",
+                    remedy="build without --offline",
+                )
+            async with self._payer(action, result.key):
+                if not is_kept(self._cache, result.key, result.take):
+                    own = action.image.provider if action.image else ""
+                    connection = self._connection_of(result.provider, result.origin or "", own)
+                    if connection is None:
+                        await asyncio.to_thread(self._cache.forget_task, result)
+                        raise ImgbuildError(
+                            f"the cache has lost the result of {action.id}, and {result.origin}, which made "
+                            "it, is no longer a provider of the manifest",
+                            remedy="configure it again before the next build, which pays for another one",
+                        )
+                    await self._worker.fetch_again(result, connection)
+
+    async def collect(self, busy: Collection[str]) -> None:
+        """Go on with the tasks of this project that no image asks for any more: they are paid for.
+
+        `busy`: the keys that images of this build need, which look after their own tasks. Failures are
+        written down, and stop nothing.
+        """
+        project = str(self._root)
+        for key in self._cache.journal.recorded_keys():
+            if key in busy:
+                continue
+            claim = self._cache.journal.try_claim(key, f"imgbuild in {project}")
+            if claim is None:
+                continue
+            try:
+                for entry in self._cache.journal.open_jobs(key):
+                    connection = self._connection_of(entry.provider, entry.origin, "")
+                    if entry.project == project and entry.can_be_asked_for and connection:
+                        with suppress(ProviderFailure):
+                            await self._worker.resume(entry, connection)
+                self._cache.journal.tidy(key)
+            except (JournalError, UsageError):
+                # A damaged file is told to whom it concerns; a provider without its key can wait.
+                continue
+            finally:
+                claim.release()
 
     @asynccontextmanager
     async def _payer(self, action: Action, key: str) -> AsyncIterator[None]:
@@ -88,14 +146,14 @@ class Generator:
             yield
             return
         journal = self._cache.journal
-        said = False
-        while (claim := journal.try_claim(key)) is None:
-            if not said:
+        said: str | None = None
+        while (claim := journal.try_claim(key, f"imgbuild in {self._root}, for {action.id}")) is None:
+            payer = journal.payer(key)
+            if payer != said:
                 provider = action.resolved.image.provider
-                detail = "another build is paying for it"
-                self._emit(JobEvent(action.id, JobState.WAITING, provider, detail=detail))
-                said = True
-            await asyncio.sleep(_CLAIM_INTERVAL)
+                self._emit(JobEvent(action.id, JobState.WAITING, provider, detail=f"for {payer}"))
+                said = payer
+            await self._interruption.sleep(_CLAIM_INTERVAL)
         try:
             yield
             journal.tidy(key)
@@ -104,18 +162,22 @@ class Generator:
 
     async def _pay(self, whole: Job) -> None:
         """Go on with what was submitted before, submit the rest, and see all of it through."""
-        missing = [take for take in whole.takes if not self._is_kept(whole.keys.current, take)]
-        open_jobs = self._cache.journal.open_jobs(whole.keys.current) if whole.resolved.sends else ()
+        key = whole.keys.current
+        open_jobs: Sequence[OpenJob] = ()
+        if whole.resolved.sends:
+            settle(self._cache, key)
+            open_jobs = self._cache.journal.open_jobs(key)
+        missing = [take for take in whole.takes if not is_kept(self._cache, key, take)]
         waiting: list[tuple[Job, OpenJob | None]] = []
         failures: list[BaseException] = []
         for entry in open_jobs:
             takes = tuple(take for take in entry.takes if take in missing)
             if not takes:
                 continue
-            if entry.stage is Stage.SUBMITTED:
+            if entry.can_be_asked_for:
                 waiting.append((whole.part(entry.takes), entry))
             elif self._retry:
-                self._cache.journal.append(entry.key, jobs.closed(entry.id, "retried"))
+                give_up(self._cache, entry, End.RETRIED, End.RETRIED.value)
                 continue
             else:
                 failures.append(_may_be_charged(entry))
@@ -129,18 +191,18 @@ class Generator:
         )
         failures += [outcome for outcome in outcomes if outcome is not None]
         if failures:
-            raise failures[0]
+            raise next((one for one in failures if not isinstance(one, Stopped)), failures[0])
 
     async def _run(self, job: Job, entry: OpenJob | None) -> None:
         connection = self._connection(job, entry)
         async with AsyncExitStack() as places:
             if self._jobs:
-                await places.enter_async_context(self._jobs)
-            await places.enter_async_context(connection.limiter.place())
+                await self._interruption.unless(places.enter_async_context(self._jobs))
+            await self._interruption.unless(places.enter_async_context(connection.limiter.place()))
             if entry is None:
                 await self._worker.generate(job, connection)
             else:
-                await self._worker.resume(job, connection, entry)
+                await self._worker.resume(entry, connection)
             await connection.limiter.learn(None)
 
     def _connection(self, job: Job, entry: OpenJob | None) -> Connection:
@@ -148,19 +210,22 @@ class Generator:
         own = "placeholder" if self._placeholder else job.image.provider
         if entry is None:
             return self._connections.get(own)
-        for name in self._connections.of_type(entry.provider, first=own):
-            url = self._connections.base_url(name)
-            if url is not None and origin_of(url) == entry.origin:
-                return self._connections.get(name)
+        connection = self._connection_of(entry.provider, entry.origin, own)
+        if connection is not None:
+            return connection
         raise ProviderFailure(
             FailureKind.AMBIGUOUS,
             f"task {entry.task_id} was submitted to {entry.origin}, which no provider of the manifest is",
             remedy=f"configure it again, or give the task up with imgbuild jobs forget {entry.id}",
         )
 
-    def _is_kept(self, key: str, take: int) -> bool:
-        result = self._cache.records.result(key, take)
-        return result is not None and self._cache.blobs.has(result.digest)
+    def _connection_of(self, type: str, origin: str, first: str) -> Connection | None:
+        """The provider of a type at an origin, the one of the name `first` before others."""
+        for name in self._connections.of_type(type, first=first):
+            url = self._connections.base_url(name)
+            if url is not None and origin_of(url) == origin:
+                return self._connections.get(name)
+        return None
 
 
 def _may_be_charged(entry: OpenJob) -> ProviderFailure:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import secrets
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
-from imgbuild.core.errors import ImgbuildError
-from imgbuild.core.image import FileReference, Image, Reference, UrlReference
+from imgbuild.core.errors import ImgbuildError, StorageError
+from imgbuild.core.image import FileReference, Image, Json, Reference, UrlReference
+from imgbuild.core.jobs import OpenJob, Stage
 from imgbuild.core.plan.resolve import Resolved
 from imgbuild.core.plan.spec import Keys, Spec
 from imgbuild.core.results import StoredResult
@@ -16,6 +18,7 @@ from imgbuild.images.decode import inspect
 from imgbuild.providers.base import Finished, ReferenceFile, Request
 from imgbuild.store.blobs import Blob
 from imgbuild.store.cache import Cache
+from imgbuild.store.encoding import result_from_json
 from imgbuild.store.fsio import digest_file
 
 
@@ -75,28 +78,78 @@ def make_request(job: Job, root: Path, cache: Cache) -> Request:
     )
 
 
-def make_result(job: Job, take: int, facts: ImageFacts, blob: Blob, finished: Finished) -> StoredResult:
-    """The record of one take."""
+def make_entry(job: Job, origin: str, project: Path) -> OpenJob:
+    """The journal's entry for a job that is about to be submitted to `origin`."""
     resolved = job.resolved
     priced = resolved.sends and resolved.price is not None
-    return StoredResult(
+    draft: dict[str, Json] = {
+        "spec": dict(job.spec.record()),
+        "model": resolved.image.model,
+        "declared": [*job.keys.declared, *job.keys.picture],
+        "cost": resolved.price if priced else None,
+        "unit": resolved.unit if priced else None,
+    }
+    return OpenJob(
+        id=secrets.token_hex(6),
         key=job.keys.current,
-        take=take,
-        digest=blob.digest,
-        format=facts.format,
-        width=facts.width,
-        height=facts.height,
-        bytes=blob.bytes,
-        spec=job.spec.record(),
+        takes=job.takes,
+        stage=Stage.UNKNOWN,
         provider=resolved.provider_type,
+        origin=origin,
         image_id=resolved.image.id,
-        created=now(),
-        model=resolved.image.model,
-        declared=(*job.keys.declared, *job.keys.picture),
-        cost=resolved.price if priced else None,
-        unit=resolved.unit if priced else None,
-        usage=finished.usage,
+        project=str(project),
+        since=now(),
+        cost=job.cost,
+        unit=resolved.unit,
+        draft=draft,
     )
+
+
+def past_entry(result: StoredResult) -> OpenJob:
+    """A job that was closed long ago, as its result's record remembers it."""
+    return OpenJob(
+        id="",
+        key=result.key,
+        takes=(result.take,),
+        stage=Stage.SUBMITTED,
+        provider=result.provider,
+        origin=result.origin or "",
+        image_id=result.image_id,
+        project=result.project or "",
+        since=result.created,
+        task_id=result.task,
+    )
+
+
+def make_result(entry: OpenJob, take: int, facts: ImageFacts, blob: Blob, finished: Finished) -> StoredResult:
+    """The record of one take.
+
+    Raises:
+        StorageError: the journal's entry is damaged.
+    """
+    result = result_from_json(
+        {name: member for name, member in entry.draft.items() if member is not None}
+        | {
+            "key": entry.key,
+            "take": take,
+            "digest": blob.digest,
+            "format": facts.format,
+            "width": facts.width,
+            "height": facts.height,
+            "bytes": blob.bytes,
+            "provider": entry.provider,
+            "image_id": entry.image_id,
+            "created": now(),
+            "usage": dict(finished.usage),
+        }
+    )
+    if result is None:
+        raise StorageError(f"the journal's entry {entry.id} for {entry.image_id} is damaged")
+    if not entry.origin:
+        return result
+    task = finished.task_id
+    origin = entry.origin if task else None
+    return replace(result, project=entry.project, job=entry.id, task=task, origin=origin)
 
 
 def now() -> str:

@@ -20,6 +20,7 @@ class Limiter:
         self._most = concurrency
         self._allowed = concurrency
         self._in_flight = 0
+        self._aside = 0
         self._changed = asyncio.Condition()
         self._interval = 1.0 / rate if rate else 0.0
         self._next = 0.0
@@ -28,7 +29,7 @@ class Limiter:
     async def place(self) -> AsyncIterator[None]:
         """Hold one place, as soon as one is free."""
         async with self._changed:
-            await self._changed.wait_for(lambda: self._in_flight < self._allowed)
+            await self._changed.wait_for(lambda: self._in_flight + self._aside < self._allowed)
             self._in_flight += 1
         try:
             yield
@@ -36,6 +37,21 @@ class Limiter:
             async with self._changed:
                 self._in_flight -= 1
                 self._changed.notify_all()
+
+    @asynccontextmanager
+    async def aside(self) -> AsyncIterator[None]:
+        """Let others go first while a refused submission waits to be sent again. Newcomers stay out."""
+        async with self._changed:
+            self._in_flight -= 1
+            self._aside += 1
+            self._changed.notify_all()
+        try:
+            yield
+            async with self._changed:
+                await self._changed.wait_for(lambda: self._in_flight < self._allowed)
+        finally:
+            self._aside -= 1
+            self._in_flight += 1
 
     async def pace(self) -> None:
         """Wait until the rate allows one more submission."""

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from pathlib import Path
 
+from imgbuild.core.errors import ImgbuildError
 from imgbuild.core.lock import Lock, LockedImage, parse_lock, render_lock
 from imgbuild.store.lockfile import update
 
@@ -41,17 +43,18 @@ class LockWriter:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
-        changes, self._changes = self._changes, {}
-        if self._enabled and changes:
-            update(self._path, lambda text: self._merge(text, changes))
+        if self._enabled and self._changes:
+            update(self._path, self._merge)
+        self._changes.clear()
 
     def _due(self) -> None:
-        self._timer = None
-        self.flush()
+        # What cannot be written now stays collected, and whoever flushes at the end hears why.
+        with suppress(ImgbuildError):
+            self.flush()
 
-    def _merge(self, text: str | None, changes: dict[str, LockedImage | None]) -> str:
+    def _merge(self, text: str | None) -> str:
         images = dict(parse_lock(text, self._path.name).images) if text is not None else {}
-        for id, entry in changes.items():
+        for id, entry in self._changes.items():
             if entry is None:
                 images.pop(id, None)
             else:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from imgbuild.core.derivation import Recipe
@@ -16,7 +17,7 @@ from imgbuild.images.encode import encoder
 from imgbuild.run.facts import digest_output
 from imgbuild.store.blobs import Blob, CorruptBlob, MissingBlob
 from imgbuild.store.cache import Cache
-from imgbuild.store.fsio import copy_file, make_folder, publish, temporary_beside
+from imgbuild.store.fsio import copy_atomic, copy_file, sweep_temporaries
 
 
 class RetouchedError(StorageError):
@@ -31,6 +32,8 @@ class Outputs:
     cache: Cache
     locked: bool = False
     """The lock is the truth: other bytes than it names are an error."""
+    _swept: set[Path] = field(default_factory=set, init=False, repr=False, compare=False)
+    """The folders that are already rid of what killed builds left in them."""
 
     def bring(self, output: OutputPlan, source: LockedSource) -> tuple[LockedOutput, ActionKind]:
         """Make one output file what it should be; returns its lock entry, and what it took.
@@ -71,7 +74,10 @@ class Outputs:
             )
         if now is not None and path.is_file() and not path.is_symlink() and not self.cache.blobs.has(now):
             self.cache.blobs.add_copy(path)
-        _write(blob, path)
+        if path.parent not in self._swept:
+            self._swept.add(path.parent)
+            sweep_temporaries(path.parent)
+        copy_atomic(blob, path)
 
     def _bytes(
         self, output: OutputPlan, recipe: Recipe, source: LockedSource
@@ -113,7 +119,8 @@ class Outputs:
 
             return self.cache.keep_output(scratch, describe)
         finally:
-            scratch.unlink(missing_ok=True)
+            with suppress(OSError):
+                scratch.unlink()
 
     def _learn(self, path: Path, recipe: Recipe, target: LockedOutput) -> None:
         """Bytes that came with the repository and agree with its lock: this cache has them from now on."""
@@ -133,13 +140,3 @@ class Outputs:
             )
 
         self.cache.keep_output(scratch, describe)
-
-
-def _write(blob: Path, path: Path) -> None:
-    make_folder(path.parent)
-    temporary = temporary_beside(path)
-    try:
-        copy_file(blob, temporary)
-        publish(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)

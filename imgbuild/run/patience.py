@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, nullcontext
 from typing import TypeVar
 
 from imgbuild.core.errors import FailureKind, ProviderFailure
 from imgbuild.core.retry import GiveUp, decide
 from imgbuild.run.connections import Connection
+from imgbuild.run.interruption import Interruption
 
 T = TypeVar("T")
 
@@ -17,16 +19,19 @@ T = TypeVar("T")
 async def patiently(
     operation: Callable[[], Awaitable[T]],
     connection: Connection,
+    interruption: Interruption | None,
     on_wait: Callable[[ProviderFailure, float], None],
     attempts: int | None = None,
+    aside: Callable[[], AbstractAsyncContextManager[None]] = nullcontext,
 ) -> T:
     """The operation's result, after as many tries as its failures deserve.
 
-    `on_wait` hears of every failure that is waited out, with the seconds. `attempts` replaces the number
-    of tries.
+    `on_wait` hears of every failure that is waited out, with the seconds, which the user may cut short
+    through `interruption`. `attempts` replaces the number of tries. `aside` surrounds each wait.
 
     Raises:
         ProviderFailure: the last one.
+        Stopped: the user wants to end.
     """
     loop = asyncio.get_running_loop()
     began, attempt = loop.time(), 0
@@ -50,4 +55,5 @@ async def patiently(
             if isinstance(step, GiveUp):
                 raise
             on_wait(failure, step.seconds)
-            await asyncio.sleep(step.seconds)
+            async with aside():
+                await (interruption.sleep(step.seconds) if interruption else asyncio.sleep(step.seconds))

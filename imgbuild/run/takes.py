@@ -10,6 +10,7 @@ from imgbuild.core.events import Emit
 from imgbuild.core.image import Image
 from imgbuild.core.plan.action import Action
 from imgbuild.run.build import BuildOptions, Confirm, run_build
+from imgbuild.run.interruption import Interruption
 from imgbuild.run.planning import plan_workspace
 from imgbuild.run.workspace import Workspace
 
@@ -26,7 +27,9 @@ class Take:
     height: int
     created: str
     usable: bool
-    """The cache still has its bytes."""
+    """The cache has its bytes, or its service can be asked for them."""
+    here: bool
+    """The cache has its bytes."""
     cost: float | None = None
     unit: str | None = None
 
@@ -50,6 +53,7 @@ def takes_of(workspace: Workspace, image: Image) -> tuple[Take, ...]:
             result.width,
             result.height,
             result.created,
+            bool(result.task) or workspace.cache.blobs.has(result.digest),
             workspace.cache.blobs.has(result.digest),
             result.cost,
             result.unit,
@@ -65,13 +69,13 @@ def pick(workspace: Workspace, image: Image, number: int, emit: Emit) -> int:
     Raises:
         UsageError: there is no such take.
     """
-    takes = [take.number for take in takes_of(workspace, image) if take.usable]
+    takes = {take.number: take.here for take in takes_of(workspace, image) if take.usable}
     if number not in takes:
         known = (
             f"it has {', '.join(map(str, takes))}" if takes else "it has none yet; imgbuild build makes one"
         )
         raise UsageError(f"{image.id} has no take {number}", remedy=known)
-    options = BuildOptions(targets=(image.id,), offline=True, wanted={image.id: (number,)})
+    options = BuildOptions(targets=(image.id,), offline=takes[number], wanted={image.id: (number,)})
     return run_build(workspace, options, emit, None)
 
 
@@ -82,6 +86,7 @@ def reroll(
     options: BuildOptions,
     emit: Emit,
     confirm: Confirm | None,
+    interruption: Interruption | None = None,
 ) -> int:
     """Generate `count` more takes of each image, and pick the first new one. Returns the exit code.
 
@@ -94,7 +99,7 @@ def reroll(
         last = _last_take(workspace, image)
         wanted[image.id] = tuple(range(last + 1, last + 1 + count))
     asked = replace(options, targets=tuple(wanted), wanted=wanted)
-    return run_build(workspace, asked, emit, confirm)
+    return run_build(workspace, asked, emit, confirm, interruption)
 
 
 def _last_take(workspace: Workspace, image: Image) -> int:

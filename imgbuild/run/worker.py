@@ -3,39 +3,34 @@
 from __future__ import annotations
 
 import asyncio
-import secrets
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
 from imgbuild.core import jobs
-from imgbuild.core.errors import BadImageError, FailureKind, ProviderFailure
+from imgbuild.core.errors import BadImageError, FailureKind, ProviderFailure, StorageError
 from imgbuild.core.events import Emit, JobEvent, JobState, WarningEvent
 from imgbuild.core.image import Json
-from imgbuild.core.jobs import OpenJob, Stage
+from imgbuild.core.jobs import NOTHING_CHARGED, End, OpenJob, Stage
+from imgbuild.core.results import StoredResult
 from imgbuild.images.decode import inspect
-from imgbuild.providers.base import FileResult, Finished, Pending, Result
+from imgbuild.providers.base import FileResult, Finished, Pending, Request, Result
 from imgbuild.run.connections import Connection
-from imgbuild.run.job import Job, make_request, make_result, now
+from imgbuild.run.interruption import Interruption
+from imgbuild.run.job import Job, make_entry, make_request, make_result, now, past_entry
+from imgbuild.run.open_jobs import give_up
 from imgbuild.run.patience import patiently
 from imgbuild.run.purse import Purse
 from imgbuild.run.trust import origin_of
+from imgbuild.store.blobs import Blob
 from imgbuild.store.cache import Cache
+from imgbuild.store.encoding import to_json
 
 T = TypeVar("T")
 
-_NOTHING_CHARGED = frozenset(
-    {
-        FailureKind.AUTH,
-        FailureKind.CREDIT,
-        FailureKind.RATE_LIMITED,
-        FailureKind.TRANSIENT,
-        FailureKind.INVALID,
-    }
-)
-_OVER = frozenset({FailureKind.REFUSED, FailureKind.FAILED, FailureKind.INVALID})
-_UNCLEAR = frozenset({FailureKind.AMBIGUOUS, FailureKind.UNUSABLE})
 _CLOSES_PROVIDER = frozenset({FailureKind.AUTH, FailureKind.CREDIT})
 _POLLS = 1_000_000
 """A paid task is asked for until its deadline, however often the service breaks down meanwhile."""
@@ -44,219 +39,306 @@ _POLLS = 1_000_000
 class Worker:
     """Carries jobs out. What it does with money, it writes into the journal first."""
 
-    def __init__(self, root: Path, cache: Cache, purse: Purse, emit: Emit) -> None:
+    def __init__(
+        self, root: Path, cache: Cache, purse: Purse, interruption: Interruption, emit: Emit
+    ) -> None:
         self._root = root
         self._cache = cache
         self._purse = purse
+        self._interruption = interruption
         self._emit = emit
         self.submitted = 0
         """Requests that went over the network."""
         self.resumed = 0
         """Tasks of earlier builds that were gone on with."""
-        self.sending: set[str] = set()
-        """Images whose request is under way: stopped now, nobody knows whether it is charged."""
-        self.running: set[str] = set()
-        """Images whose task is recorded: the next build goes on with it."""
-
-    def left_behind(self) -> tuple[str, ...]:
-        """What a build that stops now leaves behind, in sentences."""
-        running, sending = sorted(self.running), sorted(self.sending)
-        sentences = []
-        if running:
-            sentences.append(f"in flight, and gone on with by the next build: {', '.join(running)}")
-        if sending:
-            sentences.append(
-                f"unknown, since no answer came yet: {', '.join(sending)}; may have been charged, "
-                "and --retry-ambiguous submits it again"
-            )
-        return tuple(sentences)
+        self.paying: dict[str, tuple[str, float]] = {}
+        """By job: the image, and the time of the event loop by which its answer must be there. It is being
+        paid for and has no name yet: stopped now, nobody knows whether it is charged."""
+        self.recorded: dict[str, str] = {}
+        """By job: the image. Its task is recorded: the next build goes on with it."""
 
     async def generate(self, job: Job, connection: Connection) -> None:
         """Submit a request and bring its results into the cache.
 
         Raises:
             ProviderFailure: what went wrong, after it was written down.
+            Stopped: the user wants to end. What was accepted is written down.
         """
         entry, answer = await self._submit(job, connection)
-        await self._see_through(job, connection, entry, answer)
+        await self._see_through(entry, connection, answer)
 
-    async def resume(self, job: Job, connection: Connection, entry: OpenJob) -> None:
-        """Go on with a task that an earlier build submitted.
+    async def resume(self, entry: OpenJob, connection: Connection) -> None:
+        """Go on with a task that an earlier build submitted. Raises as `generate` does."""
+        self.resumed += 1
+        await self._see_through(entry, connection, Pending(str(entry.task_id), "submitted before"))
+
+    async def fetch_again(self, result: StoredResult, connection: Connection) -> None:
+        """Ask the service once more for bytes that the cache has lost. Never costs anything.
 
         Raises:
-            ProviderFailure: what went wrong, after it was written down.
+            ProviderFailure: the service does not answer, or no longer has them; the record says so then.
+            Stopped: the user wants to end.
         """
-        if entry.task_id is None:
-            raise TypeError(f"job {entry.id} has no task to go on with")
+        entry = past_entry(result)
         self.resumed += 1
-        await self._see_through(job, connection, entry, Pending(entry.task_id, "submitted before"))
+        try:
+            if await self._interruption.unless(self._find_again(entry, connection, result)):
+                return
+            words = "the service gives other bytes than it did"
+        except ProviderFailure as failure:
+            if jobs.after_acceptance(entry, failure.kind) in (Stage.SUBMITTED, Stage.EXPIRED):
+                raise
+            words = f"the service no longer has it: {failure.message}"
+        await asyncio.to_thread(self._cache.forget_task, result)
+        raise ProviderFailure(
+            FailureKind.UNUSABLE,
+            f"its result is lost from the cache, and {words}",
+            remedy="imgbuild plan tells what another one costs",
+        )
+
+    async def _find_again(self, entry: OpenJob, connection: Connection, result: StoredResult) -> bool:
+        """Whether the service gave the same bytes; they are in the cache then."""
+        for attempt in (1, 2):
+            try:
+                finished = await self._wait(entry, connection, Pending(str(result.task), "stored before"))
+                for found in finished.results:
+                    path = await self._fetched(entry, connection, result.take, found)
+                    blob = await asyncio.to_thread(self._cache.blobs.add_file, path)
+                    if blob.digest == result.digest:
+                        return True
+            except ProviderFailure as failure:
+                if failure.kind is not FailureKind.UNUSABLE or attempt > 1:
+                    raise
+        return False
 
     async def _submit(self, job: Job, connection: Connection) -> tuple[OpenJob, Pending | Finished]:
         """Send the request, again and again while nothing can have been charged."""
         request = await asyncio.to_thread(make_request, job, self._root, self._cache)
+        draft = make_entry(job, _origin(job, connection), self._root)
 
         async def send() -> tuple[OpenJob, Pending | Finished]:
+            await self._interruption.unless(connection.limiter.pace())
             if connection.stopped:
                 raise connection.stopped
-            await connection.limiter.pace()
+            entry = replace(draft, since=now())
             self._purse.take(job.cost)
-            entry = _entry(job, connection)
-            await self._write(entry, jobs.intent(entry))
-            self._say(job, JobState.SUBMITTING)
-            self.submitted += job.resolved.sends
-            self.sending.add(job.image.id)
             try:
-                answer = await connection.provider.submit(request)
+                await self._write(entry, jobs.intent(entry))
+            except StorageError:
+                self._purse.give_back(job.cost)
+                raise
+            self._say(entry, connection, JobState.SUBMITTING)
+            self.submitted += job.resolved.sends
+            try:
+                answer = await self._send(entry, connection, request)
             except ProviderFailure as failure:
-                self.sending.discard(job.image.id)
-                if failure.kind in _NOTHING_CHARGED:
+                self.paying.pop(entry.id, None)
+                if failure.kind in NOTHING_CHARGED:
                     self._purse.give_back(job.cost)
                 if failure.kind in _CLOSES_PROVIDER:
                     connection.stopped = failure
-                await self._write(entry, _after(entry, failure))
+                await self._note(entry, failure, jobs.after_submission(failure.kind))
                 raise
             if answer.task_id is not None:
-                await self._write(entry, jobs.submitted(entry.id, answer.task_id))
-                entry = replace(entry, stage=Stage.SUBMITTED, task_id=answer.task_id)
-            self.sending.discard(job.image.id)
+                entry = await self._accepted(entry, answer.task_id)
             return entry, answer
 
-        return await self._patiently(job, connection, send)
+        return await self._patiently(draft, connection, send, aside=connection.limiter.aside)
 
-    async def _see_through(
-        self, job: Job, connection: Connection, entry: OpenJob, answer: Pending | Finished
-    ) -> None:
-        """Wait for a task's end and keep its results; whatever comes of it is written down."""
-        self.running.add(job.image.id)
+    async def _send(self, entry: OpenJob, connection: Connection, request: Request) -> Pending | Finished:
+        """The moment at which money may be spent: not to be left while the answer is on its way."""
+        sending = connection.provider.submit(request)
+        if not entry.origin:
+            return await self._interruption.unless(sending)
+        end = asyncio.get_running_loop().time() + connection.settings.timeout
+        self.paying[entry.id] = (entry.image_id, end)
+        return await sending
+
+    async def _accepted(self, entry: OpenJob, task_id: str) -> OpenJob:
+        """The service has given it a name: from now on it can be asked for."""
         try:
-            finished = await self._wait(job, connection, answer) if isinstance(answer, Pending) else answer
-            await self._keep_all(job, connection, finished)
-        except ProviderFailure as failure:
-            self.running.discard(job.image.id)
-            if failure.kind in _OVER | _UNCLEAR or entry.task_id is None:
-                await self._write(entry, _after(entry, failure))
-            raise
-        await self._write(entry, jobs.closed(entry.id, "stored"))
-        self.running.discard(job.image.id)
+            await self._write(entry, jobs.submitted(entry.id, task_id))
+        except StorageError as error:
+            # It is paid for, and known as long as this build lives.
+            words = f"{error.message}, so a later build cannot go on with task {task_id} of {entry.provider}"
+            self._emit(WarningEvent(words, entry.image_id))
+        else:
+            self.paying.pop(entry.id)
+        return replace(entry, stage=Stage.SUBMITTED, task_id=task_id)
 
-    async def _wait(self, job: Job, connection: Connection, answer: Pending) -> Finished:
+    async def _see_through(self, entry: OpenJob, connection: Connection, answer: Pending | Finished) -> None:
+        """Wait for a task's end and keep its results; whatever comes of it is written down."""
+        if entry.origin and entry.id not in self.paying:
+            self.recorded[entry.id] = entry.image_id
+        try:
+            finishing = self._finish(entry, connection, answer)
+            if entry.id in self.paying:
+                await finishing
+            else:
+                await self._interruption.unless(finishing)
+        except ProviderFailure as failure:
+            await self._note(entry, failure, jobs.after_acceptance(entry, failure.kind))
+            self._let_go(entry)
+            raise
+        await self._write(entry, jobs.closed(entry.id, End.STORED))
+        self._let_go(entry)
+
+    def _let_go(self, entry: OpenJob) -> None:
+        self.paying.pop(entry.id, None)
+        self.recorded.pop(entry.id, None)
+
+    async def _finish(self, entry: OpenJob, connection: Connection, answer: Pending | Finished) -> None:
+        await self._keep_all(entry, connection, await self._wait(entry, connection, answer))
+
+    async def _wait(self, entry: OpenJob, connection: Connection, answer: Pending | Finished) -> Finished:
         """Poll a task until it ends. Unknown status words mean that it is still running."""
         settings = connection.settings
         loop = asyncio.get_running_loop()
         end = loop.time() + settings.deadline
         warned: set[str] = set()
-        current: Pending | Finished = answer
+        current, task = answer, answer.task_id
         while isinstance(current, Pending):
-            self._say(job, JobState.RUNNING, current.status, current.progress)
+            self._say(entry, connection, JobState.RUNNING, current.status, current.progress)
             if current.warning and current.warning not in warned:
                 warned.add(current.warning)
-                self._emit(WarningEvent(current.warning, job.image.id))
+                self._emit(WarningEvent(current.warning, entry.image_id))
             if loop.time() >= end:
                 raise ProviderFailure(
                     FailureKind.EXPIRED,
-                    f"task {answer.task_id} did not end within {settings.deadline:g} s; last status: "
-                    f"{current.status}",
+                    f"task {task} did not end within {settings.deadline:g} s; last status: {current.status}",
                     remedy="raise the provider's deadline",
                 )
             await asyncio.sleep(min(settings.poll_interval, max(0.0, end - loop.time())))
-            current = await self._patiently(
-                job, connection, lambda: connection.provider.poll(answer.task_id), _POLLS
-            )
-        return current if current.task_id else replace(current, task_id=answer.task_id)
+            poll = partial(connection.provider.poll, current.task_id)
+            current = await self._patiently(entry, connection, poll, _POLLS)
+        return current if current.task_id else replace(current, task_id=task)
 
-    async def _keep_all(self, job: Job, connection: Connection, finished: Finished) -> None:
+    async def _keep_all(self, entry: OpenJob, connection: Connection, finished: Finished) -> None:
         """Bring every result into the cache. A task whose result is unusable is asked once more."""
         first: ProviderFailure | None = None
         results = finished.results
-        for index, take in enumerate(job.takes):
+        for index, take in enumerate(entry.takes):
             try:
                 if index >= len(results):
                     raise ProviderFailure(
                         FailureKind.UNUSABLE,
-                        f"{len(job.takes)} results were asked for, {len(results)} came",
+                        f"{len(entry.takes)} results were asked for, {len(results)} came",
                     )
                 try:
-                    await self._keep(job, connection, take, results[index], finished)
+                    await self._keep(entry, connection, take, results[index], finished)
                 except ProviderFailure as failure:
                     if failure.kind is not FailureKind.UNUSABLE or finished.task_id is None:
                         raise
-                    again = await connection.provider.poll(finished.task_id)
+                    poll = partial(connection.provider.poll, finished.task_id)
+                    again = await self._patiently(entry, connection, poll, _POLLS)
                     if not isinstance(again, Finished) or index >= len(again.results):
                         raise
                     results = again.results
-                    await self._keep(job, connection, take, results[index], finished)
+                    await self._keep(entry, connection, take, results[index], finished)
             except ProviderFailure as failure:
                 first = first or failure
         if first is not None:
             raise first
 
     async def _keep(
-        self, job: Job, connection: Connection, take: int, result: Result, finished: Finished
+        self, entry: OpenJob, connection: Connection, take: int, result: Result, finished: Finished
     ) -> None:
-        if isinstance(result, FileResult):
-            path = result.path
-        else:
-            path = self._cache.blobs.scratch()
-            self._say(job, JobState.DOWNLOADING)
-            await self._patiently(job, connection, lambda: connection.provider.download(result.url, path))
+        path = await self._fetched(entry, connection, take, result)
         try:
             facts = await asyncio.to_thread(inspect, path)
         except BadImageError as error:
-            kept = self._cache.blobs.quarantine(path, f"{job.image.id}: {error.message}")
-            raise ProviderFailure(
-                FailureKind.UNUSABLE, f"the result is not usable: {error.message}", remedy=f"kept as {kept}"
-            ) from None
-        await asyncio.to_thread(
-            self._cache.keep_result, path, lambda blob: make_result(job, take, facts, blob, finished)
-        )
+            words = f"the result is not usable: {error.message}"
+            raise await asyncio.to_thread(self._unusable, entry, path, words) from None
+
+        def make(blob: Blob) -> StoredResult:
+            return make_result(entry, take, facts, blob, finished)
+
+        def arrived(stored: StoredResult) -> None:
+            # Without this line nothing is lost but the way to find it after a kill just now; a disk that
+            # cannot take it must not keep the record from being tried.
+            try:
+                self._append(entry, jobs.ready(entry.id, take, to_json(stored)))
+            except StorageError as error:
+                self._emit(WarningEvent(error.message, entry.image_id))
+
+        await asyncio.to_thread(self._cache.keep_result, path, make, arrived)
+
+    async def _fetched(self, entry: OpenJob, connection: Connection, take: int, result: Result) -> Path:
+        if isinstance(result, FileResult):
+            return result.path
+        path = self._cache.blobs.scratch()
+        self._say(entry, connection, JobState.DOWNLOADING, take=take)
+        try:
+            await self._patiently(entry, connection, lambda: connection.provider.download(result.url, path))
+        except ProviderFailure as failure:
+            if failure.kind is not FailureKind.UNUSABLE:
+                raise
+            raise await asyncio.to_thread(self._unusable, entry, path, failure.message) from None
+        return path
+
+    def _unusable(self, entry: OpenJob, path: Path, words: str) -> ProviderFailure:
+        """What is wrong with a result; its bytes, if there are any, were paid for and are kept."""
+        if not path.exists() or not path.stat().st_size:
+            path.unlink(missing_ok=True)
+            return ProviderFailure(FailureKind.UNUSABLE, words)
+        kept = self._cache.blobs.quarantine(path, f"{entry.image_id}: {words}")
+        return ProviderFailure(FailureKind.UNUSABLE, words, remedy=f"kept as {kept}")
 
     async def _patiently(
         self,
-        job: Job,
+        entry: OpenJob,
         connection: Connection,
         operation: Callable[[], Awaitable[T]],
         attempts: int | None = None,
+        aside: Callable[[], AbstractAsyncContextManager[None]] = nullcontext,
     ) -> T:
         return await patiently(
             operation,
             connection,
+            self._interruption if entry.id not in self.paying else None,
             lambda failure, seconds: self._say(
-                job, JobState.RETRYING, f"{failure.message}; again in {seconds:.1f} s"
+                entry, connection, JobState.RETRYING, f"{failure.message}; again in {seconds:.1f} s"
             ),
             attempts,
+            aside,
         )
 
+    async def _note(self, entry: OpenJob, failure: ProviderFailure, left: Stage | End) -> None:
+        """Write down where a failure leaves a job."""
+        match left:
+            case Stage.UNKNOWN:
+                await self._write(entry, jobs.unknown(entry.id, failure.message))
+            case Stage.EXPIRED:
+                await self._write(entry, jobs.expired(entry.id))
+            case End.FAILED if failure.kind in NOTHING_CHARGED:
+                await self._write(entry, jobs.closed(entry.id, End.FAILED))
+            case End.FAILED if entry.origin:
+                await asyncio.to_thread(give_up, self._cache, entry, End.FAILED, failure.kind.value)
+
     async def _write(self, entry: OpenJob, event: Mapping[str, Json]) -> None:
+        await asyncio.to_thread(self._append, entry, event)
+
+    def _append(self, entry: OpenJob, event: Mapping[str, Json]) -> None:
         """Into the journal, for what goes over a network; a local engine's work is free to do again."""
         if entry.origin:
-            await asyncio.to_thread(self._cache.journal.append, entry.key, event)
+            self._cache.journal.append(entry.key, event)
 
     def _say(
-        self, job: Job, state: JobState, detail: str | None = None, progress: float | None = None
+        self,
+        entry: OpenJob,
+        connection: Connection,
+        state: JobState,
+        detail: str | None = None,
+        progress: float | None = None,
+        take: int | None = None,
     ) -> None:
-        image = job.image
-        self._emit(JobEvent(image.id, state, image.provider, job.takes[0], detail, progress))
+        name = connection.settings.name
+        self._emit(JobEvent(entry.image_id, state, name, take or entry.takes[0], detail, progress))
 
 
-def _entry(job: Job, connection: Connection) -> OpenJob:
+def _origin(job: Job, connection: Connection) -> str:
+    """Where a job is sent. A program with a price has no address; work that is free needs none."""
+    if not job.resolved.sends:
+        return ""
     url = connection.settings.base_url
-    return OpenJob(
-        id=secrets.token_hex(6),
-        key=job.keys.current,
-        takes=job.takes,
-        stage=Stage.UNKNOWN,
-        provider=job.resolved.provider_type,
-        # A program with a price has no address, and its work is not free to do again either.
-        origin=(origin_of(url) if url else "this machine") if job.resolved.sends else "",
-        image_id=job.image.id,
-        since=now(),
-        cost=job.cost,
-        unit=job.resolved.unit,
-    )
-
-
-def _after(entry: OpenJob, failure: ProviderFailure) -> Mapping[str, Json]:
-    """What a failure means for a job: unclear is never taken for over."""
-    if failure.kind in _UNCLEAR:
-        return jobs.unknown(entry.id, failure.message)
-    return jobs.closed(entry.id, "failed")
+    return origin_of(url) if url else "this machine"

@@ -117,7 +117,13 @@ def read_lock(invocation: Invocation) -> Lock:
 
 def cache_dir(invocation: Invocation, project: Project | None) -> Path:
     """The cache's folder: the environment's word, then the manifest's, then the user's own."""
-    configured = project.manifest.cache.dir if project and project.manifest.cache else None
+    return cache_folder(
+        invocation, project.manifest.cache.dir if project and project.manifest.cache else None
+    )
+
+
+def cache_folder(invocation: Invocation, configured: str | None) -> Path:
+    """The same for a `cache.dir` as the manifest has it."""
     if configured and not invocation.environ.get("IMGBUILD_CACHE_DIR"):
         return (invocation.root / Path(configured).expanduser()).resolve()
     return default_cache_dir(invocation.environ)

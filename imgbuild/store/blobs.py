@@ -23,14 +23,14 @@ from imgbuild.store.fsio import (
     remove_file,
     shown,
     storage_errors,
+    sweep_temporaries,
     sync_folder,
     unique,
     write_atomic,
 )
-from imgbuild.store.guard import exclusive
+from imgbuild.store.scratch import Scratch
 
 _DIGEST = re.compile(r"[0-9a-f]{64}")
-_STALE_SECONDS = 24 * 3600
 
 
 class MissingBlob(StorageError):
@@ -87,6 +87,8 @@ class Blobs:
     def __init__(self, root: Path) -> None:
         self.root = root
         self._folder = root / "blobs"
+        self._quarantine = root / "quarantine"
+        self._scratch = Scratch(root)
         self._ready: set[Path] = set()
 
     def path(self, digest: str) -> Path:
@@ -96,10 +98,12 @@ class Blobs:
         return self._folder / digest[:2] / digest
 
     def scratch(self) -> Path:
-        """A new, not yet existing path on the store's own disk, for bytes that will be added."""
-        folder = self.root / "tmp"
-        self._ensure(folder)
-        return folder / unique()
+        """A new, not yet existing path on the store's own disk, for bytes that will be added.
+
+        What still lies there when this process ends is removed by the next one that asks for a path. Raises
+        StorageError.
+        """
+        return self._scratch.path()
 
     def add_file(self, path: Path) -> Blob:
         """Take a file over: hash it, make it durable and read-only, move it in. `path` is gone then.
@@ -136,7 +140,8 @@ class Blobs:
     def add_bytes(self, data: bytes) -> Blob:
         """Add bytes that are in memory. Raises StorageError."""
         temporary = self.scratch()
-        write_atomic(temporary, data, sync=False)
+        with storage_errors("write", temporary):
+            temporary.write_bytes(data)
         return self.add_file(temporary)
 
     def has(self, digest: str) -> bool:
@@ -171,9 +176,8 @@ class Blobs:
 
         For bytes that were paid for but cannot be used, and for damaged blobs. Returns the new path.
         """
-        folder = self.root / "quarantine"
-        self._ensure(folder)
-        target = folder / f"{path.name[:64]}.{unique()}.bin"
+        self._ensure(self._quarantine)
+        target = self._quarantine / f"{path.name[:64]}.{unique()}.bin"
         note = {"created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "reason": reason}
         try:
             publish(path, target)
@@ -182,12 +186,14 @@ class Blobs:
                 raise
             copy_file(path, target)
             remove_file(path)
-        write_atomic(target.with_suffix(".json"), json.dumps(note, indent=2).encode() + b"\n")
+        # The bytes are safe: a disk that is too full for the note must not hide why they came here.
+        with suppress(StorageError):
+            write_atomic(target.with_suffix(".json"), json.dumps(note, indent=2).encode() + b"\n")
         return target
 
     def quarantined(self) -> Iterator[tuple[Path, int]]:
         """The files in quarantine with their sizes in bytes, without the notes."""
-        for entry in _scan(self.root / "quarantine"):
+        for entry in _scan(self._quarantine):
             if entry.name.endswith(".bin"):
                 with suppress(FileNotFoundError):
                     yield Path(entry.path), entry.stat(follow_symlinks=False).st_size
@@ -198,7 +204,7 @@ class Blobs:
 
     def corrupt_digests(self) -> frozenset[str]:
         """The names of the damaged blobs in quarantine. Raises StorageError."""
-        names = (entry.name.partition(".")[0] for entry in _scan(self.root / "quarantine"))
+        names = (entry.name.partition(".")[0] for entry in _scan(self._quarantine))
         return frozenset(name for name in names if is_digest(name))
 
     def entries(self) -> Iterator[BlobEntry]:
@@ -222,19 +228,12 @@ class Blobs:
         return remove_file(self.path(digest))
 
     def sweep(self, now: float | None = None) -> int:
-        """Delete temporary files that nobody has written to for a day. Returns how many."""
-        if not (self.root / "tmp").is_dir():
-            return 0
-        limit = (time.time() if now is None else now) - _STALE_SECONDS
-        removed = 0
-        with exclusive(self.root / "sweep.lock"):
-            for entry in _scan(self.root / "tmp"):
-                with suppress(FileNotFoundError):
-                    if entry.stat(follow_symlinks=False).st_mtime < limit and entry.is_file(
-                        follow_symlinks=False
-                    ):
-                        removed += remove_file(Path(entry.path))
-        return removed
+        """Remove what processes left behind that were killed; returns the number of files and folders.
+
+        `now` is seconds since the epoch, the current time when None. Raises StorageError.
+        """
+        shards = [Path(shard.path) for shard in _scan(self._folder)]
+        return self._scratch.sweep(now) + sum(map(sweep_temporaries, [self._quarantine, *shards]))
 
     def _move_in(self, path: Path, digest: str) -> None:
         target = self.path(digest)

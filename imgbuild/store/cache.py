@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -64,17 +64,29 @@ class Cache:
 
     def warnings(self) -> tuple[str, ...]:
         """What had to be repaired on the way, for people. Each is given once."""
-        return () if self._records is None else self._records.warnings()
+        return self.journal.warnings() + (() if self._records is None else self._records.warnings())
 
-    def keep_result(self, file: Path, make: Callable[[Blob], StoredResult]) -> StoredResult:
+    def keep_result(
+        self,
+        file: Path,
+        make: Callable[[Blob], StoredResult],
+        arrived: Callable[[StoredResult], None] = lambda result: None,
+    ) -> StoredResult:
         """Take over a file that was paid for. `make` says what it is, given its digest and size.
 
-        When it returns, nothing but the loss of the disk can lose the result.
+        `arrived` hears of it as soon as the bytes are safe, before it is recorded. When this returns,
+        nothing but the loss of the disk can lose the result.
         """
         with self._in_use():
             result = make(self.blobs.add_file(file))
+            arrived(result)
             self._record((result,))
         return result
+
+    def forget_task(self, result: StoredResult) -> None:
+        """The service no longer has the task of a result: nobody need ask for its bytes there again."""
+        with self._in_use():
+            self._record((replace(result, task=None, origin=None),))
 
     def note_result(self, result: StoredResult) -> None:
         """Record a result whose blob is here already, e.g. under one more declared key.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from collections import defaultdict
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -11,7 +12,7 @@ from imgbuild.core.errors import StorageError
 from imgbuild.core.results import StoredOutput, StoredResult
 from imgbuild.store.blobs import BlobEntry, Blobs, CorruptBlob, MissingBlob
 from imgbuild.store.encoding import Kept, Pin
-from imgbuild.store.fsio import digest_file
+from imgbuild.store.fsio import digest_file, storage_errors
 from imgbuild.store.records import Records
 from imgbuild.store.sidecars import read_sidecars
 
@@ -59,7 +60,10 @@ def find_corrupt(blobs: Blobs, entries: tuple[BlobEntry, ...]) -> tuple[str, ...
     def damaged(entry: BlobEntry) -> bool:
         path = blobs.path(entry.digest)
         try:
-            return path.is_symlink() or digest_file(path) != entry.digest
+            with storage_errors("read", path):
+                plain = stat.S_ISREG(path.lstat().st_mode)
+            # Nothing else is opened: a pipe would wait for its other end.
+            return not plain or digest_file(path) != entry.digest
         except StorageError as error:
             if isinstance(error.__cause__, FileNotFoundError):
                 return False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -75,6 +76,22 @@ def connect(folder: Path) -> Any:
     except (TypeError, ValueError) as error:
         # Its settings table has more, or other, rows than any diskcache ever wrote.
         raise sqlite3.DatabaseError("malformed settings") from error
+
+
+def read_below(database: Any, prefix: str) -> dict[str, str]:
+    """The rows whose keys begin with `prefix`, by key, in one question: diskcache has one for each row.
+
+    What `TextDisk` would not read is left out. Raises sqlite3.Error.
+    """
+    disk = database.disk
+    after = prefix[:-1] + chr(ord(prefix[-1]) + 1)
+    with closing(sqlite3.connect(Path(database.directory) / FILE_NAME, timeout=LOCK_SECONDS)) as connection:
+        rows = connection.execute(
+            "SELECT key, raw, mode, filename, value FROM Cache WHERE key >= ? AND key < ? ORDER BY key",
+            (prefix, after),
+        )
+        read = ((disk.get(key, raw), disk.fetch(*columns, False)) for key, raw, *columns in rows)
+        return {key: value for key, value in read if key is not None and value is not None}
 
 
 def make_durable(database: Any) -> None:

@@ -1,15 +1,15 @@
-"""Results, outputs and pins as JSON, and back: what is not exactly of the right shape is nothing."""
+"""What is recorded, as JSON and back: what is not exactly of the right shape is nothing."""
 
 from __future__ import annotations
 
 import json
-import math
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any
 
 from imgbuild.core.image import Json
-from imgbuild.core.results import StoredOutput, StoredResult
+from imgbuild.core.results import Payment, StoredOutput, StoredResult, is_amount
 from imgbuild.store.blobs import is_digest
 
 Check = Callable[[object], bool]
@@ -44,11 +44,17 @@ def _positive(value: object) -> bool:
 
 
 def _amount(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    # Compared, not converted: JSON has whole numbers that no float can hold.
+    most = sys.float_info.max
+    return isinstance(value, int | float) and not isinstance(value, bool) and -most <= value <= most
 
 
 def _members(value: object) -> bool:
     return isinstance(value, dict)
+
+
+def _amounts(value: object) -> bool:
+    return isinstance(value, dict) and all(map(is_amount, value.values()))
 
 
 def _digests(value: object) -> bool:
@@ -78,13 +84,33 @@ _ANY_RESULT: Mapping[str, Check] = {
     "cost": _amount,
     "unit": _text,
     "usage": _members,
+    "project": _text,
+    "task": _text,
+    "origin": _text,
+    "job": _text,
     "adopted": lambda value: isinstance(value, bool),
 }
 _OUTPUT: Mapping[str, Check] = {**_IMAGE, "recipe_key": _digest, "encoder": _text, "source": _digest}
 _PIN: Mapping[str, Check] = {"url": _text, "digest": _digest}
+_PAYMENT: Mapping[str, Check] = {
+    "id": _text,
+    "image_id": _text,
+    "project": _text,
+    "provider": _text,
+    "created": _text,
+    "outcome": _text,
+}
+_ANY_PAYMENT: Mapping[str, Check] = {
+    **_PAYMENT,
+    "model": _text,
+    "cost": is_amount,
+    "unit": _text,
+    "usage": _amounts,
+    "job": _text,
+}
 
 
-def to_json(kept: Kept) -> dict[str, Json]:
+def to_json(kept: Kept | Payment) -> dict[str, Json]:
     """The members that are set. Raises ValueError for a value that could not be read back."""
     members = {field.name: _plain(getattr(kept, field.name)) for field in fields(kept)}
     members = {name: value for name, value in members.items() if value is not None}
@@ -95,6 +121,8 @@ def to_json(kept: Kept) -> dict[str, Json]:
             checked = _checked(members, _OUTPUT, _OUTPUT)
         case Pin():
             checked = _checked(members, _PIN, _PIN)
+        case Payment():
+            checked = _checked(members, _PAYMENT, _ANY_PAYMENT)
     if checked is None:
         raise ValueError(f"not a valid {type(kept).__name__}: {members!r:.500}")
     return members
@@ -120,6 +148,12 @@ def pin_from_json(value: object) -> Pin | None:
     return None if members is None else Pin(**members)
 
 
+def payment_from_json(value: object) -> Payment | None:
+    """Read a payment back. None when a member is absent or of the wrong type."""
+    members = _checked(value, _PAYMENT, _ANY_PAYMENT)
+    return None if members is None else Payment(**{"model": None} | members)
+
+
 def _checked(
     value: object, required: Mapping[str, Check], known: Mapping[str, Check]
 ) -> dict[str, Any] | None:
@@ -132,7 +166,10 @@ def _checked(
 
 def dump(value: Json) -> str:
     """Compact, sorted JSON. Raises ValueError for a number that JSON does not have."""
-    return json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    text = json.dumps(value, ensure_ascii=False, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    # The name of a folder need not be UTF-8. Python has its other bytes as halves of surrogate pairs,
+    # which neither a file nor the database can be given as they are.
+    return text.encode(errors="backslashreplace").decode()
 
 
 def load(text: object) -> object:

@@ -3,29 +3,37 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import hashlib
 import os
+import re
 import shutil
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
 from imgbuild.core.errors import StorageError
 
-_REMEDIES = {
+REMEDIES: Mapping[int, str] = {
     errno.ENOSPC: "free some space, then run the same command again",
     errno.EDQUOT: "free some of the quota, then run the same command again",
     errno.EFBIG: "raise the file size limit (ulimit -f), then run the same command again",
     errno.EMFILE: "raise the limit of open files (ulimit -n), then run the same command again",
     errno.ENFILE: "the system has too many files open; run the same command again later",
+    errno.ENOMEM: "free some memory, then run the same command again",
     errno.EIO: "the disk reports an error; check it before you go on",
+    errno.ENOLCK: "the file system cannot lock files; choose another folder",
     errno.EROFS: "the file system is read-only; make it writable or choose another folder",
     errno.EACCES: "check the owner and the permissions of the folder",
     errno.EPERM: "check the owner and the permissions of the folder",
     errno.ENOTDIR: "a part of the path is a file, not a folder; move it away or choose another folder",
 }
+"""What to do when the system refuses, by error number."""
+
+_TEMPORARY = re.compile(r"\.imgbuild-[0-9a-f]{16}\.tmp")
+_NO_FILE_LOCKS = frozenset({errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EOPNOTSUPP})
 _NO_FOLDER_SYNC = frozenset({errno.EINVAL, errno.ENOTSUP, errno.EBADF})
 _NO_KERNEL_COPY = frozenset(
     {errno.EXDEV, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL, errno.EPERM, errno.EBADF}
@@ -46,18 +54,13 @@ def storage_errors(doing: str, path: Path) -> Iterator[None]:
     except OSError as error:
         reason = os.strerror(error.errno) if error.errno else type(error).__name__
         raise StorageError(
-            f"cannot {doing} {shown(path)}: {reason}", remedy=_REMEDIES.get(error.errno or 0)
+            f"cannot {doing} {shown(path)}: {reason}", remedy=REMEDIES.get(error.errno or 0)
         ) from error
 
 
 def unique() -> str:
     """A name part that no other process or thread has."""
     return os.urandom(8).hex()
-
-
-def temporary_beside(path: Path) -> Path:
-    """A new, not yet existing, hidden path in the same folder, to be published at `path`."""
-    return path.with_name(f".imgbuild-{unique()}.tmp")
 
 
 def sync_folder(path: Path) -> None:
@@ -98,7 +101,13 @@ def _make_folder(path: Path, mode: int) -> None:
     except FileExistsError:
         if not path.is_dir():
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path)) from None
-    sync_folder(path.parent)
+    try:
+        sync_folder(path.parent)
+    except BaseException:
+        # Or the next one would find it there, and never make it durable.
+        with suppress(OSError):
+            path.rmdir()
+        raise
 
 
 def write_atomic(path: Path, data: bytes, *, sync: bool = True) -> None:
@@ -107,17 +116,66 @@ def write_atomic(path: Path, data: bytes, *, sync: bool = True) -> None:
     Creates missing folders and keeps the permissions of a file that it replaces. Without `sync` a power
     cut may leave an empty file. Raises StorageError; the old content is then intact.
     """
-    temporary = temporary_beside(path)
+    with _replacing(path, sync=sync) as file:
+        file.write(data)
+
+
+def copy_atomic(source: Path, path: Path) -> None:
+    """Write a copy of `source` to `path`, as `write_atomic` does. Raises StorageError."""
+    with storage_errors("read", source), source.open("rb") as reader, _replacing(path, sync=True) as writer:
+        _copy_bytes(reader, writer)
+
+
+def sweep_temporaries(folder: Path) -> int:
+    """Remove what killed writers left behind in a folder; returns the number of files.
+
+    Only regular files with the name of a temporary one, and only those that no writer holds any more.
+    What cannot be removed stays.
+    """
+    removed = 0
+    with suppress(OSError):
+        with os.scandir(folder) as entries:
+            found = [entry for entry in entries if _TEMPORARY.fullmatch(entry.name)]
+        for entry in found:
+            with suppress(OSError):
+                if entry.is_file(follow_symlinks=False):
+                    removed += _remove_unlocked(Path(entry.path))
+    return removed
+
+
+def try_lock(descriptor: int) -> bool:
+    """Lock a file for this descriptor alone. False while another has it. Raises OSError."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def is_still(path: Path, descriptor: int) -> bool:
+    """Whether an open file is the one that lies at `path` now. Raises OSError."""
+    try:
+        there = path.stat(follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return os.path.samestat(there, os.fstat(descriptor))
+
+
+@contextmanager
+def _replacing(path: Path, *, sync: bool) -> Iterator[BinaryIO]:
+    """A temporary file beside `path` that takes its place when the block ends, and goes when it fails."""
     make_folder(path.parent)
     with storage_errors("write", path):
+        temporary, descriptor = _new_temporary(path.parent)
         try:
-            with temporary.open("xb") as file:
-                _keep_permissions(path, file)
-                file.write(data)
+            with os.fdopen(descriptor, "wb") as file:
+                yield file
+                file.flush()
+                _keep_permissions(path, descriptor)
                 if sync:
-                    file.flush()
-                    os.fsync(file.fileno())
-            temporary.replace(path)
+                    os.fsync(descriptor)
+                # Still locked: to others, a temporary file that nobody holds is a dead one.
+                temporary.replace(path)
             if sync:
                 sync_folder(path.parent)
         except BaseException:
@@ -126,11 +184,49 @@ def write_atomic(path: Path, data: bytes, *, sync: bool = True) -> None:
             raise
 
 
-def _keep_permissions(old: Path, new: BinaryIO) -> None:
+def _new_temporary(folder: Path) -> tuple[Path, int]:
+    """A new file, locked for as long as it is open: so others can tell it from one of a killed writer."""
+    while True:
+        path = folder / f".imgbuild-{unique()}.tmp"
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        try:
+            if _lock_if_possible(descriptor) and is_still(path, descriptor):
+                return path, descriptor
+        except BaseException:
+            os.close(descriptor)
+            with suppress(OSError):
+                path.unlink()
+            raise
+        # It was taken for a dead one between its creation and its lock.
+        os.close(descriptor)
+
+
+def _lock_if_possible(descriptor: int) -> bool:
+    try:
+        return try_lock(descriptor)
+    except OSError as error:
+        # No locks on this file system: nothing is ever swept from it, either.
+        if error.errno in _NO_FILE_LOCKS:
+            return True
+        raise
+
+
+def _remove_unlocked(path: Path) -> bool:
+    descriptor = os.open(path, os.O_RDWR | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    try:
+        dead = try_lock(descriptor) and stat.S_ISREG(os.fstat(descriptor).st_mode)
+        if dead:
+            path.unlink()
+        return dead
+    finally:
+        os.close(descriptor)
+
+
+def _keep_permissions(old: Path, new: int) -> None:
     with suppress(FileNotFoundError):
         status = old.lstat()
         if stat.S_ISREG(status.st_mode):
-            os.fchmod(new.fileno(), status.st_mode & 0o777)
+            os.fchmod(new, status.st_mode & 0o777)
 
 
 def publish(temporary: Path, path: Path, *, sync: bool = True) -> None:

@@ -6,7 +6,7 @@ import fcntl
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from imgbuild.core.errors import StorageError
@@ -40,6 +40,9 @@ def _held(path: Path, kind: int, timeout: float) -> Iterator[None]:
             _acquire(descriptor, kind, path, timeout)
         yield
     finally:
+        # Not by closing alone: a child that was forked meanwhile would go on holding it.
+        with suppress(OSError):
+            fcntl.flock(descriptor, fcntl.LOCK_UN)
         os.close(descriptor)
 
 

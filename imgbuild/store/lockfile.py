@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from imgbuild.core.errors import LockfileError, StorageError
-from imgbuild.store.fsio import shown, storage_errors, write_atomic
+from imgbuild.store.fsio import shown, storage_errors, sweep_temporaries, write_atomic
 from imgbuild.store.workdir import Workdir
 
 _WAIT_SECONDS = 60.0
@@ -31,8 +31,9 @@ def read_text(path: Path) -> str | None:
 def update(path: Path, merge: Callable[[str | None], str]) -> bool:
     """Replace the lock's text by what `merge` makes of the current one, alone among all processes.
 
-    A file whose text would stay the same is not touched. Returns whether it was written. Raises
-    StorageError, LockfileError, and whatever `merge` raises; the file is then as it was.
+    A file whose text would stay the same is not touched; before any other is written, what killed builds left
+    beside it goes. Returns whether it was written. Raises StorageError, LockfileError, and whatever `merge`
+    raises; the file is then as it was.
     """
     from filelock import FileLock, Timeout
 
@@ -44,6 +45,7 @@ def update(path: Path, merge: Callable[[str | None], str]) -> bool:
                 new = merge(old)
                 if new == old:
                     return False
+                sweep_temporaries(path.parent)
                 write_atomic(path, new.encode("utf-8"))
                 return True
         except Timeout:

@@ -1,4 +1,4 @@
-"""Records: generation key -> results, recipe -> outputs, URL -> pin. Rebuilt from sidecars when lost."""
+"""Records: key -> results, recipe -> outputs, URL -> pin, and payments. Rebuilt from sidecars when lost."""
 
 from __future__ import annotations
 
@@ -13,13 +13,13 @@ from typing import Any, TypeVar
 import diskcache
 
 from imgbuild.core.errors import StorageError
-from imgbuild.core.results import StoredOutput, StoredResult
+from imgbuild.core.results import Payment, StoredOutput, StoredResult
+from imgbuild.store import rows
 from imgbuild.store.blobs import Blobs
 from imgbuild.store.database import FILE_NAME, connect, find_damage, is_damage, make_durable
-from imgbuild.store.encoding import Kept, Pin, pin_from_json
+from imgbuild.store.encoding import Kept, Pin
 from imgbuild.store.fsio import make_folder, shown, storage_errors, unique
 from imgbuild.store.guard import exclusive
-from imgbuild.store.rows import drop_row, outputs_row, pin_row, put_row, results_row, row, texts
 from imgbuild.store.sidecars import read_sidecars
 
 _COMPLETE = "meta/complete"
@@ -65,23 +65,23 @@ class Records:
 
     def by_declared(self, declared_key: str) -> tuple[str, ...]:
         """The generation keys, with results, that were once made for this declared key: oldest first."""
-        keys = self._run(lambda db: texts(row(db, f"declared/{declared_key}")))
+        keys = self._run(lambda db: rows.texts(rows.row(db, f"declared/{declared_key}")))
         return tuple(key for key in keys if self._results(key))
 
     def outputs(self, recipe_key: str) -> Mapping[str, StoredOutput]:
         """The outputs of a recipe, by encoder."""
-        return self._run(lambda db: outputs_row(db, recipe_key))
+        return self._run(lambda db: rows.outputs_row(db, recipe_key))
 
     def made_by(self, digest: str) -> tuple[str, ...]:
         """The recipe keys that gave exactly these bytes; not empty means that imgbuild made them.
 
         Kept when the blob is removed: it is no promise of bytes, but tells ours from a person's.
         """
-        return self._run(lambda db: texts(row(db, f"made/{digest}")))
+        return self._run(lambda db: rows.texts(rows.row(db, f"made/{digest}")))
 
     def pin(self, url: str) -> str | None:
         """The digest of what a reference URL gave when it was last fetched."""
-        pin = self._run(lambda db: pin_row(db, url))
+        pin = self._run(lambda db: rows.pin_row(db, url))
         return None if pin is None else pin.digest
 
     def put_result(self, result: StoredResult) -> None:
@@ -106,7 +106,7 @@ class Records:
 
         def action(db: Any) -> None:
             for one in kept:
-                put_row(db, one)
+                rows.put_row(db, one)
 
         if kept:
             self._write(action)
@@ -117,28 +117,33 @@ class Records:
 
         def action(db: Any) -> None:
             for one in kept:
-                drop_row(db, one)
+                rows.drop_row(db, one)
 
         if kept:
             self._write(action)
 
+    def put_payment(self, payment: Payment) -> None:
+        """Record what may have been charged without a result, in place of an older one of the same id.
+
+        Those of results are recorded with them.
+        """
+        self._write(lambda db: rows.put_payment_row(db, payment))
+
     def all_results(self) -> tuple[StoredResult, ...]:
         """Every result, by key and take."""
-        keys = self._names("result/")
-        found = self._run(lambda db: [one for key in keys for one in results_row(db, key).values()])
-        return tuple(sorted(found, key=lambda result: (result.key, result.take)))
+        return tuple(sorted(self._run(rows.all_results), key=lambda result: (result.key, result.take)))
 
     def all_outputs(self) -> tuple[StoredOutput, ...]:
         """Every output, by recipe and encoder."""
-        keys = self._names("output/")
-        found = self._run(lambda db: [one for key in keys for one in outputs_row(db, key).values()])
-        return tuple(sorted(found, key=lambda output: (output.recipe_key, output.encoder)))
+        return tuple(sorted(self._run(rows.all_outputs), key=lambda one: (one.recipe_key, one.encoder)))
 
     def all_pins(self) -> tuple[Pin, ...]:
         """Every pinned URL, by URL."""
-        names = self._names("pin/")
-        rows = self._run(lambda db: [row(db, f"pin/{name}") for name in names])
-        return tuple(sorted((pin for pin in map(pin_from_json, rows) if pin), key=lambda pin: pin.url))
+        return tuple(sorted(self._run(rows.all_pins), key=lambda pin: pin.url))
+
+    def all_payments(self) -> tuple[Payment, ...]:
+        """Everything that was paid or may have been, of every project, oldest first."""
+        return tuple(sorted(self._run(rows.all_payments), key=lambda payment: (payment.created, payment.id)))
 
     def close(self) -> None:
         """Close this thread's connection. The next question opens it again."""
@@ -148,11 +153,7 @@ class Records:
                 self._database = None
 
     def _results(self, key: str) -> dict[int, StoredResult]:
-        return self._run(lambda db: results_row(db, key))
-
-    def _names(self, prefix: str) -> list[str]:
-        names = self._run(lambda db: [name for name in db if name is not None])
-        return sorted(name.removeprefix(prefix) for name in names if name.startswith(prefix))
+        return self._run(lambda db: rows.results_row(db, key))
 
     def _write(self, action: Callable[[Any], None]) -> None:
         def transaction(db: Any) -> None:
@@ -231,7 +232,7 @@ class Records:
         make_folder(self._folder, 0o700)
         self._folder.chmod(0o700)
         database = connect(self._folder)
-        if row(database, _COMPLETE) is None:
+        if rows.row(database, _COMPLETE) is None:
             count = self._rebuild(database)
             if count and reason is None:
                 self._warnings.append(f"the records were missing; {count} were rebuilt from the files")
@@ -248,7 +249,7 @@ class Records:
         make_durable(database)
         with database.transact():
             for one in kept:
-                put_row(database, one)
+                rows.put_row(database, one)
             database.set(_COMPLETE, "true")
         return len(kept)
 

@@ -9,7 +9,7 @@ from pathlib import Path, PurePosixPath
 from imgbuild.core.errors import StorageError
 from imgbuild.store.blobs import is_digest
 from imgbuild.store.encoding import dump, load
-from imgbuild.store.fsio import make_folder, shown, storage_errors, write_atomic
+from imgbuild.store.fsio import make_folder, shown, storage_errors, sweep_temporaries, write_atomic
 from imgbuild.store.guard import exclusive
 
 FOLDER = ".imgbuild"
@@ -79,6 +79,7 @@ class Workdir:
             self._write({entry.path: entry for entry in self.dropped() if entry.path not in gone})
 
     def _write(self, entries: dict[str, DroppedOutput]) -> None:
+        sweep_temporaries(self.path)
         text = dump({"dropped": [asdict(entries[path]) for path in sorted(entries)]})
         write_atomic(self.path / "dropped.json", text.encode() + b"\n")
 

@@ -16,6 +16,7 @@ from imgbuild.core.events import (
     ImageEvent,
     JobEvent,
     Status,
+    StoppingEvent,
     SummaryEvent,
     WarningEvent,
 )
@@ -30,6 +31,7 @@ from imgbuild.ui.words import (
     image_lines,
     job_line,
     plan_lines,
+    stopping_line,
     warning_line,
 )
 
@@ -63,6 +65,8 @@ class TextDisplay:
                 self._show_image(event)
             case WarningEvent():
                 self._say([warning_line(event)])
+            case StoppingEvent():
+                self._say([stopping_line(event)])
             case ErrorEvent():
                 self._say([line(Span("error", "bold red"), f": {event.message}")])
             case SummaryEvent():

@@ -7,6 +7,7 @@ import re
 import tempfile
 import traceback
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 
 import platformdirs
@@ -30,8 +31,9 @@ def record(error: BaseException, environ: Mapping[str, str]) -> Bug:
     trace = "".join(traceback.format_exception(error))
     text = without_secrets(f"imgbuild {__version__}\n{trace}", secrets)
     name = type(error).__name__
-    for folder in (platformdirs.user_log_path("imgbuild"), Path(tempfile.gettempdir())):
+    for find in (partial(platformdirs.user_log_path, "imgbuild"), tempfile.gettempdir):
         try:
+            folder = Path(find())
             folder.mkdir(parents=True, exist_ok=True)
             handle, path = tempfile.mkstemp(".log", "crash-", folder, text=True)
             with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as file:

@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
-from imgbuild.core.events import ActionEvent, ActionKind, Event, ImageEvent, JobEvent, JobState, Status
+from imgbuild.core.events import (
+    ActionEvent,
+    ActionKind,
+    Event,
+    ImageEvent,
+    JobEvent,
+    JobState,
+    Status,
+    StoppingEvent,
+)
 from imgbuild.ui.spans import Line, Span, Style, cells, clip, line, pad
 from imgbuild.ui.values import clock, money
 from imgbuild.ui.words import STATES
@@ -38,6 +47,8 @@ class Progress:
     """Some prices are not known."""
     unit: str = "USD"
     jobs: Mapping[tuple[str, int], Job] = field(default_factory=dict)
+    ends: float | None = None
+    """The build is ending, and waits until then at most, on the display's clock."""
 
 
 def advance(progress: Progress, event: Event, now: float) -> Progress:
@@ -54,6 +65,9 @@ def advance(progress: Progress, event: Event, now: float) -> Progress:
         key = (event.id, event.take)
         started = progress.jobs[key].started if key in progress.jobs else now
         return replace(progress, jobs={**progress.jobs, key: Job(event, started)})
+    if isinstance(event, StoppingEvent):
+        waiting = {key: job for key, job in progress.jobs.items() if key[0] in event.waiting_for}
+        return replace(progress, jobs=waiting, ends=now + event.seconds)
     if isinstance(event, ImageEvent):
         return replace(
             progress,
@@ -107,6 +121,8 @@ def _job(job: Job, now: float, width: int, id_width: int) -> Line:
 
 def _sum(progress: Progress, now: float) -> Line:
     parts: list[str | Span] = [Span(f"  {progress.done}/{progress.total}", "bold"), " done"]
+    if progress.ends is not None:
+        parts += [", ", Span(f"stopping in {clock(max(progress.ends - now, 0.0))} at the latest", "yellow")]
     if progress.failed:
         parts += [", ", Span(f"{progress.failed} failed", "red")]
     if progress.estimate or progress.spent:

@@ -6,6 +6,7 @@ import io
 import os
 import sys
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from typing import TextIO
 
 from imgbuild.ui.spans import Line, render
@@ -33,9 +34,10 @@ class Output:
         except OSError as error:
             if not isinstance(error, BrokenPipeError):
                 self.failure = error
-            nowhere = os.open(os.devnull, os.O_WRONLY)
-            os.dup2(nowhere, self.stream.fileno())
-            os.close(nowhere)
+            with suppress(OSError):
+                nowhere = os.open(os.devnull, os.O_WRONLY)
+                os.dup2(nowhere, self.stream.fileno())
+                os.close(nowhere)
 
     def lines(self, lines: Iterable[Line]) -> None:
         """Write lines in the stream's own colours, or none."""

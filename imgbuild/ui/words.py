@@ -13,6 +13,7 @@ from imgbuild.core.events import (
     JobState,
     Reason,
     Status,
+    StoppingEvent,
     SummaryEvent,
     WarningEvent,
 )
@@ -183,6 +184,15 @@ def job_line(event: JobEvent) -> Line:
     done = f" {event.progress:.0%}" if event.progress is not None else ""
     what = f"{STATES[event.state]}{done}{detail}"
     return line(Span(f"           {event.id}{take}: {what}, {event.provider}", "dim"))
+
+
+def stopping_line(event: StoppingEvent) -> Line:
+    """What the end of a build waits for."""
+    return line(
+        Span("stopping", "yellow"),
+        f": waiting for what is being paid for ({', '.join(event.waiting_for)}), at most "
+        f"{event.seconds:g} s; Ctrl-C again leaves it",
+    )
 
 
 def warning_line(event: WarningEvent) -> Line:

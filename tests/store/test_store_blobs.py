@@ -156,7 +156,7 @@ def test_a_copy_leaves_the_original(tmp_path: Path) -> None:
     assert (tmp_path / "mine.png").read_bytes() == b"retouched"
     assert (tmp_path / "mine.png").stat().st_mode & 0o200
     assert blobs.verified(digest).read_bytes() == b"retouched"
-    assert list((tmp_path / "cache" / "tmp").iterdir()) == []
+    assert list(blobs.scratch().parent.iterdir()) == []
 
 
 def test_unusable_bytes_are_kept_with_a_note(tmp_path: Path) -> None:
@@ -182,17 +182,6 @@ def test_a_blob_that_was_swapped_for_a_link_is_damage(tmp_path: Path) -> None:
         blobs.verified(digest)
 
     assert (tmp_path / "elsewhere").read_bytes() == b"picture"
-
-
-def test_temporary_files_go_after_a_day(tmp_path: Path) -> None:
-    blobs = Blobs(tmp_path)
-    stale, fresh = a_file(blobs, b"old"), a_file(blobs, b"new")
-    now = fresh.stat().st_mtime
-    os.utime(stale, (now - 90_000, now - 90_000))
-
-    assert blobs.sweep(now) == 1
-    assert not stale.exists()
-    assert fresh.exists()
 
 
 def test_strange_files_among_the_blobs_are_no_blobs(tmp_path: Path) -> None:

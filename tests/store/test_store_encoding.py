@@ -1,4 +1,5 @@
 import json
+import os
 from dataclasses import fields
 
 import pytest
@@ -6,12 +7,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from store_samples import a_result, an_output, sha
 
-from imgbuild.core.results import StoredOutput, StoredResult
+from imgbuild.core.results import MOST, Payment, StoredOutput, StoredResult, payment_of
 from imgbuild.store.encoding import (
     Pin,
     dump,
     load,
     output_from_json,
+    payment_from_json,
     pin_from_json,
     result_from_json,
     to_json,
@@ -20,6 +22,8 @@ from imgbuild.store.encoding import (
 digests = st.text("0123456789abcdef", min_size=64, max_size=64)
 names = st.text(max_size=20)
 counts = st.integers(min_value=1, max_value=1 << 40)
+# Linux gives Python the bytes of a path that are no UTF-8 as halves of surrogate pairs.
+paths = st.none() | st.binary(max_size=20).map(os.fsdecode)
 documents = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | names,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(names, inner, max_size=3),
@@ -43,6 +47,10 @@ results = st.builds(
     cost=st.none() | st.floats(allow_nan=False, allow_infinity=False),
     unit=st.none() | names,
     usage=st.dictionaries(names, documents, max_size=2),
+    project=paths,
+    task=st.none() | names,
+    origin=st.none() | names,
+    job=st.none() | names,
     adopted=st.booleans(),
 )
 outputs = st.builds(
@@ -55,6 +63,20 @@ outputs = st.builds(
     width=counts,
     height=counts,
     bytes=st.integers(min_value=0),
+)
+payments = st.builds(
+    Payment,
+    id=names,
+    image_id=names,
+    project=paths.filter(lambda path: path is not None),
+    provider=names,
+    model=st.none() | names,
+    created=names,
+    cost=st.none() | st.floats(-MOST, MOST),
+    unit=st.none() | names,
+    usage=st.dictionaries(names, st.floats(-MOST, MOST) | st.integers(-(10**15), 10**15), max_size=2),
+    outcome=names,
+    job=st.none() | names,
 )
 
 
@@ -71,6 +93,21 @@ def test_an_output_comes_back_as_it_was(output: StoredOutput) -> None:
 
 
 @settings(deadline=None)
+@given(payment=payments)
+def test_a_payment_comes_back_as_it_was(payment: Payment) -> None:
+    text = dump(to_json(payment))
+    assert payment_from_json(load(text.encode())) == payment
+
+
+@settings(deadline=None)
+@given(result=results)
+def test_the_payment_of_any_result_can_be_written(result: StoredResult) -> None:
+    payment = payment_of(result)
+    assert (payment is None) == (result.project is None)
+    assert payment is None or payment_from_json(to_json(payment)) == payment
+
+
+@settings(deadline=None)
 @given(url=names, digest=digests)
 def test_a_pin_comes_back_as_it_was(url: str, digest: str) -> None:
     assert pin_from_json(load(dump(to_json(Pin(url, digest))))) == Pin(url, digest)
@@ -82,6 +119,12 @@ def test_anything_else_is_nothing(value) -> None:
     assert result_from_json(value) is None
     assert output_from_json(value) is None
     assert pin_from_json(value) is None
+    assert payment_from_json(value) is None
+
+
+@pytest.mark.parametrize("cost", [10**400, -(10**400)])
+def test_a_number_that_no_float_can_hold_is_no_cost(cost: int) -> None:
+    assert result_from_json(to_json(a_result(sha("x"))) | {"cost": cost}) is None
 
 
 WRONG = [None, "x", -1, 0, 1.5, True, [], ["x"], {}, "../" * 22, "A" * 64]
@@ -99,7 +142,7 @@ def test_a_member_of_a_wrong_type_is_absence(field: str) -> None:
         "spec": [{}],
         "usage": [{}],
     }
-    texts = {"provider", "image_id", "created", "model", "unit"}
+    texts = {"provider", "image_id", "created", "model", "unit", "project", "task", "origin", "job"}
     allowed = type_ok["format"] if field in texts else type_ok.get(field, [])
     for value in WRONG:
         expected = any(value is one or (value == one and type(value) is type(one)) for one in allowed)

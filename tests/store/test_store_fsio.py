@@ -16,7 +16,6 @@ from imgbuild.store.fsio import (
     publish,
     remove_empty_parents,
     remove_file,
-    temporary_beside,
     write_atomic,
 )
 
@@ -96,7 +95,7 @@ def test_control_characters_in_a_path_are_escaped(tmp_path: Path) -> None:
 
 def test_publishing_to_a_place_that_refuses_keeps_the_temporary_file(tmp_path: Path) -> None:
     (tmp_path / "folder" / "inside").mkdir(parents=True)
-    temporary = temporary_beside(tmp_path / "folder")
+    temporary = tmp_path / "temporary"
     temporary.write_bytes(b"paid")
 
     with pytest.raises(StorageError, match="folder"):
@@ -107,7 +106,7 @@ def test_publishing_to_a_place_that_refuses_keeps_the_temporary_file(tmp_path: P
 
 def test_publishing_renames(tmp_path: Path) -> None:
     path = tmp_path / "file"
-    temporary = temporary_beside(path)
+    temporary = tmp_path / "temporary"
     temporary.write_bytes(b"data")
 
     publish(temporary, path)

@@ -100,7 +100,7 @@ def test_a_file_name_is_neither_read_nor_deleted(root: Path, tmp_path: Path, mod
 )
 def test_a_value_of_another_shape_is_absent(root: Path, value) -> None:
     for row in ("result", "output", "declared", "made", "pin"):
-        poison(root, f"{row}/{sha('key')}", 1, 0, None, value)
+        poison(root, f"{row}/{sha('key')}", 1, 1, None, value)
 
     records = use_everything(root)
 
@@ -109,7 +109,7 @@ def test_a_value_of_another_shape_is_absent(root: Path, value) -> None:
 
 
 def test_a_result_under_another_key_is_absent(root: Path) -> None:
-    poison(root, f"result/{sha('key')}", 1, 0, None, dump({"1": to_json(a_result(sha("x"), key="good"))}))
+    poison(root, f"result/{sha('key')}", 1, 1, None, dump({"1": to_json(a_result(sha("x"), key="good"))}))
 
     use_everything(root)
 

@@ -112,6 +112,8 @@ class Action:
     """The picked take."""
     picked: StoredResult | None = None
     """The picked take's record, where the cache has it."""
+    lost: tuple[StoredResult, ...] = ()
+    """Results whose bytes the cache has lost: their service is asked for them once more, free of charge."""
     source: LockedSource | None = None
     """The master: the picked take's, or what the lock says of it."""
     outputs: tuple[OutputPlan, ...] = ()
@@ -176,6 +178,7 @@ class Action:
             notes += [note] if note else []
         if self.shares:
             notes.append(f"shares the result of {self.shares}")
+        notes += [f"fetch it again from task {result.task}, which is free" for result in self.lost]
         notes += [_job_note(job) for job in self.open_jobs]
         if self.blocked:
             notes.append(self.blocked)
@@ -217,6 +220,6 @@ class Plan:
 
 
 def _job_note(job: OpenJob) -> str:
-    if job.stage is Stage.SUBMITTED:
+    if job.stage is not Stage.UNKNOWN:
         return f"goes on with task {job.task_id}, submitted {job.since}"
     return f"may have been charged on {job.since} ({job.reason}): --retry-ambiguous submits it again"

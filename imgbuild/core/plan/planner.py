@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from imgbuild.core.errors import JournalError
 from imgbuild.core.events import ActionKind, Cause, Reason
 from imgbuild.core.image import Image, ImageReference, Json, Reference, Size, UrlReference
 from imgbuild.core.jobs import OpenJob, Stage
@@ -71,24 +72,27 @@ def plan_image(
     source, missing = choice.source, choice.missing
     outputs = plan_outputs(resolved, source, previous, facts, ours, mode)
     lost = (
-        choice.picked is None
+        (choice.picked is None or choice.elsewhere)
         and source is not None
         and not all(can_have(output, source, facts) for output in outputs)
     )
+    again = (choice.picked,) if lost and choice.picked else ()
     reasons: list[Reason] = []
     if lost:
-        reasons.append(Reason("result", previous.key if previous else None, None, Cause.LOST))
-    if lost and not mode.locked and not choice.corrupt:
+        key = choice.picked.key if choice.picked else previous.key if previous else None
+        reasons.append(Reason("result", key, None, Cause.LOST))
+    if lost and not mode.locked and not choice.corrupt and not again:
         missing, source = tuple(range(1, max(image.takes, choice.take) + 1)), None
         outputs = plan_outputs(resolved, None, previous, facts, ours, mode)
     if not choice.accepted:
         reasons += _why_not_accepted(image, previous, spec, choice.picked, facts)
     reasons += _more_takes(image, choice, mode)
     reasons += output_reasons(image, outputs, previous)
-    stuck = (lost and not missing) or (choice.corrupt and source is None)
+    stuck = (lost and not missing and not again) or (choice.corrupt and source is None)
+    kind = _kind(outputs, missing, choice.corrupt)
     action = Action(
         image.id,
-        _kind(outputs, missing, choice.corrupt),
+        ActionKind.RESTORE if again and kind is ActionKind.DERIVE else kind,
         tuple(reasons),
         resolved=resolved,
         spec=spec,
@@ -96,6 +100,7 @@ def plan_image(
         missing=missing,
         take=choice.take,
         picked=choice.picked,
+        lost=again,
         source=source,
         outputs=outputs,
         previous=previous,
@@ -103,9 +108,13 @@ def plan_image(
     )
     if action.kind is ActionKind.CONFLICT or action.blocked:
         kept = previous.source if previous else None
-        return replace(action, missing=(), source=source or kept, entry=previous)
+        return replace(action, missing=(), lost=(), source=source or kept, entry=previous)
     if missing and resolved.sends:
-        action = replace(action, open_jobs=_open_jobs(found_keys, missing, facts, mode))
+        try:
+            action = replace(action, open_jobs=_open_jobs(found_keys, missing, facts, mode))
+        except JournalError as error:
+            trouble = f"{error.message}; {error.remedy}"
+            return replace(action, missing=(), lost=(), entry=previous, blocked=trouble)
     return replace(action, cost=_cost(resolved, len(action.to_pay)), entry=_entry(action))
 
 
@@ -130,6 +139,8 @@ class _Choice:
     """The picked master, from its record or as the lock tells it."""
     missing: tuple[int, ...]
     corrupt: bool
+    elsewhere: bool = False
+    """The cache has lost the bytes of `picked`, and the service that made them can be asked for them."""
 
 
 def _choose(
@@ -151,12 +162,12 @@ def _choose(
         candidates = (previous.key, *(key for key in candidates if key != previous.key))
     asked = mode.wanted.get(image.id, ())
     take = asked[0] if asked else previous.take if accepted and previous else 1
-    picked, corrupt = _find(candidates, take, facts)
+    picked, corrupt, elsewhere = _find(candidates, take, facts)
     wanted = asked or (() if mode.locked else range(1, image.takes + 1))
     # What is corrupt was paid for: only a person decides to pay for it again.
-    missing = tuple(t for t in wanted if _find(candidates, t, facts) == (None, False))
+    missing = tuple(t for t in wanted if _find(candidates, t, facts) == (None, False, False))
     if picked is not None:
-        return _Choice(accepted, take, picked, _source(picked), missing, corrupt)
+        return _Choice(accepted, take, picked, _source(picked), missing, corrupt, elsewhere)
     if accepted and previous is not None and not asked:
         # Another machine made it: what this cache lacks is not paid for again while the files are there.
         return _Choice(accepted, take, None, previous.source, (), corrupt)
@@ -235,12 +246,19 @@ def _with_paid_shapes(
     return (*candidates, previous.key) if previous.key in known else candidates
 
 
-def _find(candidates: Sequence[str], take: int, facts: Facts) -> tuple[StoredResult | None, bool]:
-    """The result whose bytes are there, and otherwise whether they were there and are corrupt."""
+def _find(candidates: Sequence[str], take: int, facts: Facts) -> tuple[StoredResult | None, bool, bool]:
+    """A take's record, whether it is only known to be corrupt, and whether its service has to be asked.
+
+    Records whose bytes are here go before those whose task can still be asked for them.
+    """
     recorded = [result for key in candidates if (result := facts.result(key, take))]
-    usable = next((result for result in recorded if facts.blob(result.digest)), None)
-    corrupt = usable is None and any(facts.quarantined(result.digest) for result in recorded)
-    return usable, corrupt
+    here = next((result for result in recorded if facts.blob(result.digest)), None)
+    if here is not None:
+        return here, False, False
+    elsewhere = next((result for result in recorded if result.task), None)
+    if elsewhere is not None:
+        return elsewhere, False, True
+    return None, any(facts.quarantined(result.digest) for result in recorded), False
 
 
 def _why_not_accepted(

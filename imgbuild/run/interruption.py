@@ -1,0 +1,110 @@
+"""The user's wish to end: the first one lets what is being paid for arrive, the second one lets go of it."""
+
+from __future__ import annotations
+
+from collections.abc import Coroutine, Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from imgbuild.core.errors import ImgbuildError
+
+if TYPE_CHECKING:
+    import asyncio
+
+T = TypeVar("T")
+
+
+class Stopped(ImgbuildError):
+    """Something was not done, or not waited for, because the user wants to end."""
+
+    def __init__(self) -> None:
+        super().__init__("the build was interrupted", remedy="build again: what is in flight is gone on with")
+
+
+class Interruption:
+    """Whether the user has asked to end. A signal handler tells; a running build attaches its event loop."""
+
+    def __init__(self) -> None:
+        self.requested = False
+        self._expected = False
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._task: asyncio.Task[Any] | None = None
+        self._event: asyncio.Event | None = None
+
+    def request(self) -> None:
+        """To be called from a signal handler of the main thread.
+
+        Raises:
+            KeyboardInterrupt: no build is running that could end in its own way.
+        """
+        first, self.requested = not self.requested, True
+        if self._loop is None or self._event is None or self._task is None:
+            if self._expected and first:
+                return
+            raise KeyboardInterrupt
+        self._loop.call_soon_threadsafe(self._event.set if first else self._task.cancel)
+
+    @contextmanager
+    def expected(self) -> Iterator[None]:
+        """While an event loop is set up and taken down: a request must not break into that, only be noted."""
+        self._expected = True
+        try:
+            yield
+        finally:
+            self._expected = False
+
+    @contextmanager
+    def attached(self) -> Iterator[None]:
+        """Let requests come to the current task instead of breaking into whatever runs."""
+        import asyncio
+
+        self._event = asyncio.Event()
+        self._task = asyncio.current_task()
+        self._loop = asyncio.get_running_loop()
+        if self.requested:
+            self._event.set()
+        try:
+            yield
+        finally:
+            self._loop = None
+
+    def check(self) -> None:
+        """Begin nothing new. Raises Stopped."""
+        if self.requested:
+            raise Stopped
+
+    async def wait(self) -> None:
+        """Return when the user asks to end; without an attached loop, never."""
+        import asyncio
+
+        await (self._event or asyncio.Event()).wait()
+
+    async def sleep(self, seconds: float) -> None:
+        """Sleep, unless the user asks to end. Raises Stopped."""
+        import asyncio
+
+        try:
+            await asyncio.wait_for(self.wait(), seconds)
+        except TimeoutError:
+            return
+        raise Stopped
+
+    async def unless(self, work: Coroutine[Any, Any, T]) -> T:
+        """The work's result; cancelled when the user asks to end. Raises Stopped."""
+        import asyncio
+
+        if self.requested:
+            work.close()
+            raise Stopped
+        task = asyncio.ensure_future(work)
+        asked = asyncio.ensure_future(self.wait())
+        try:
+            await asyncio.wait((task, asked), return_when=asyncio.FIRST_COMPLETED)
+            if task.done():
+                return task.result()
+            raise Stopped
+        finally:
+            asked.cancel()
+            if not task.done():
+                task.cancel()
+                await asyncio.gather(task, return_exceptions=True)
