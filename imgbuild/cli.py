@@ -81,6 +81,8 @@ def run(argv: Sequence[str]) -> int:
         return _report(argv, ending.interruption)
     except KeyboardInterrupt:
         return ending.exit_code
+    finally:
+        ending.interruption.expect()
 
 
 class _Ending:

@@ -92,8 +92,8 @@ def run_build(
     _ask(workspace, plan, options, confirm)
     wish = interruption or Interruption()
     try:
-        with wish.expected():
-            summary = asyncio.run(_execute(workspace, plan, options, emit, connections, purse, wish))
+        wish.expect()
+        summary = asyncio.run(_execute(workspace, plan, options, emit, connections, purse, wish))
     except asyncio.CancelledError:
         raise KeyboardInterrupt from None
     if wish.requested:

@@ -46,9 +46,7 @@ def read_variables(root: Path, environ: Mapping[str, str]) -> dict[str, str]:
     try:
         known = dotenv_values(path, interpolate=False) if path.is_file() and not path.is_symlink() else {}
     except UnicodeDecodeError as error:
-        raise UsageError(
-            f"{path} is not UTF-8 text (byte {error.start})", remedy="save it as UTF-8"
-        ) from None
+        raise UsageError(f"{path} is not UTF-8 text (byte {error.start})", remedy="save it so") from None
     return {**{name: value for name, value in known.items() if value is not None}, **environ}
 
 

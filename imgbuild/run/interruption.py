@@ -38,20 +38,17 @@ class Interruption:
             KeyboardInterrupt: no build is running that could end in its own way.
         """
         first, self.requested = not self.requested, True
-        if self._loop is None or self._event is None or self._task is None:
-            if self._expected and first:
-                return
+        if self._loop is not None and self._event is not None and self._task is not None:
+            self._loop.call_soon_threadsafe(self._event.set if first else self._task.cancel)
+        elif not self._expected:
             raise KeyboardInterrupt
-        self._loop.call_soon_threadsafe(self._event.set if first else self._task.cancel)
 
-    @contextmanager
-    def expected(self) -> Iterator[None]:
-        """While an event loop is set up and taken down: a request must not break into that, only be noted."""
+    def expect(self) -> None:
+        """From now on a request breaks into nothing: a build begins, or all is over.
+
+        An event loop that is being made, and what is cleaned up at the end, could not take it.
+        """
         self._expected = True
-        try:
-            yield
-        finally:
-            self._expected = False
 
     @contextmanager
     def attached(self) -> Iterator[None]:
