@@ -18,6 +18,7 @@ from imgbuild.run.fetch import References
 from imgbuild.run.generate import Generator
 from imgbuild.run.interruption import Interruption
 from imgbuild.run.lock_writer import LockWriter
+from imgbuild.run.loop import run_loop
 from imgbuild.run.open_jobs import settle_all
 from imgbuild.run.outputs import Outputs
 from imgbuild.run.planning import plan_warnings, plan_workspace
@@ -93,7 +94,7 @@ def run_build(
     wish = interruption or Interruption()
     try:
         wish.expect()
-        summary = asyncio.run(_execute(workspace, plan, options, emit, connections, purse, wish))
+        summary = run_loop(lambda: _execute(workspace, plan, options, emit, connections, purse, wish))
     except asyncio.CancelledError:
         raise KeyboardInterrupt from None
     if wish.requested:

@@ -162,12 +162,12 @@ class Executor:
             return await self._write(action, source)
         except (CorruptBlob, MissingBlob):
             again = self._again(action)
-            if again.blocked or again.missing or again.source is None:
-                raise
             if again.lost:
                 await self._generator.fetch_again(again)
                 again = self._again(again)
-            if again.blocked or again.missing or again.source is None:
+            if again.blocked:
+                raise StorageError(f"{again.id}: {again.blocked}") from None
+            if again.missing or again.source is None:
                 raise
             return await self._write(again, again.source)
 
@@ -188,14 +188,17 @@ class Executor:
         for reference in action.image.references if action.image else ():
             if not isinstance(reference, ImageReference):
                 continue
-            picked = self._picked.get(reference.id)
-            if picked is None or picked.digest != self._masters.get(reference.id):
+            master, picked = self._masters.get(reference.id), self._picked.get(reference.id)
+            if master is None:
                 continue
             try:
-                await asyncio.to_thread(self._workspace.cache.blobs.verified, picked.digest)
+                await asyncio.to_thread(self._workspace.cache.blobs.verified, master)
             except (CorruptBlob, MissingBlob):
-                if not picked.task:
-                    raise
+                if picked is None or picked.digest != master or not picked.task:
+                    raise StorageError(
+                        f"the cache has lost the result of {reference.id}, which {action.id} refers to",
+                        remedy=f"imgbuild reroll '{reference.id}' pays for another one",
+                    ) from None
                 await self._generator.fetch_again(replace(action, lost=(picked,)))
 
     def _again(self, action: Action) -> Action:

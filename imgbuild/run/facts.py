@@ -43,9 +43,9 @@ class DiskFacts:
         """What a recipe is known to give."""
         return tuple(self._cache.records.outputs(recipe_key).values())
 
-    def made(self, digest: str) -> bool:
-        """Whether an output with these bytes was ever derived here."""
-        return bool(self._cache.records.made_by(digest))
+    def made_by(self, digest: str) -> Sequence[str]:
+        """The recipes by which an output with these bytes was ever derived here."""
+        return self._cache.records.made_by(digest)
 
     def blob(self, digest: str) -> bool:
         """Whether the cache has these bytes."""

@@ -7,7 +7,14 @@ from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 
-from imgbuild.core.errors import FailureKind, ImgbuildError, JournalError, ProviderFailure, UsageError
+from imgbuild.core.errors import (
+    FailureKind,
+    ImgbuildError,
+    JournalError,
+    ProviderFailure,
+    StorageError,
+    UsageError,
+)
 from imgbuild.core.events import Emit, JobEvent, JobState
 from imgbuild.core.jobs import End, OpenJob
 from imgbuild.core.plan.action import Action
@@ -105,11 +112,11 @@ class Generator:
                     own = action.image.provider if action.image else ""
                     connection = self._connection_of(result.provider, result.origin or "", own)
                     if connection is None:
-                        await asyncio.to_thread(self._cache.forget_task, result)
-                        raise ImgbuildError(
+                        raise StorageError(
                             f"the cache has lost the result of {action.id}, and {result.origin}, which made "
                             "it, is no longer a provider of the manifest",
-                            remedy="configure it again before the next build, which pays for another one",
+                            remedy="configure it again, or pay for another one with "
+                            f"imgbuild reroll '{result.image_id}'",
                         )
                     await self._worker.fetch_again(result, connection)
 

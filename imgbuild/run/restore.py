@@ -59,7 +59,7 @@ def _restore(
         found = facts.on_disk(path)
         if found == target.digest:
             continue
-        if found is not None and found not in ours and not facts.made(found):
+        if found is not None and found not in ours and not facts.made_by(found):
             status, failure = Status.CONFLICT, Failure("conflict", f"{path} was changed by hand")
             break
         try:

@@ -145,8 +145,8 @@ class Blobs:
         return self.add_file(temporary)
 
     def has(self, digest: str) -> bool:
-        """Whether the blob is there: a look at the disk, not at the bytes."""
-        return is_digest(digest) and self.path(digest).is_file()
+        """Whether something lies in the blob's place: a look at the disk, not at the bytes."""
+        return is_digest(digest) and os.path.lexists(self.path(digest))
 
     def verified(self, digest: str, size: int | None = None) -> Path:
         """The path of a blob whose bytes were just hashed. `size` is what it should have, in bytes.
@@ -179,8 +179,11 @@ class Blobs:
         self._ensure(self._quarantine)
         target = self._quarantine / f"{path.name[:64]}.{unique()}.bin"
         note = {"created": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), "reason": reason}
+        with storage_errors("move", path):
+            # Only a regular file has bytes to be made durable; to open a pipe would never end.
+            regular = stat.S_ISREG(path.lstat().st_mode)
         try:
-            publish(path, target)
+            publish(path, target, sync=regular)
         except StorageError as error:
             if not _is_cross_device(error):
                 raise

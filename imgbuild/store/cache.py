@@ -134,8 +134,9 @@ class Cache:
     def verify(self, *, repair: bool) -> VerifyReport:
         """Hash every blob and hold every record against the blobs and the sidecars.
 
-        A repair quarantines damaged blobs, drops records that name absent ones (but not the results of
-        damaged ones, which would be paid for again), and puts back records that only the sidecars know.
+        A repair quarantines damaged blobs, drops records that name absent ones, and puts back records that
+        only the sidecars know. Results that were damaged, or that their service can be asked for, keep their
+        records: without them they would be paid for again.
         """
         from imgbuild.store import check
 
@@ -146,7 +147,7 @@ class Cache:
             moved = check.quarantine(self.blobs, bad) if repair else {}
             lost = check.find_lost(self.blobs, self.records)
             if repair:
-                self.records.drop(lost)
+                self.records.drop(one for one in lost if not check.can_be_fetched(one))
             unrecorded = check.find_unrecorded(self.blobs, self.records)
             if repair:
                 self.records.put(unrecorded)

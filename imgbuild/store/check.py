@@ -28,7 +28,7 @@ class Corrupt:
 
 @dataclass(frozen=True, slots=True)
 class Lost:
-    """A record that names a blob which is not there. A repair drops it."""
+    """A record that names a blob which is not there. A repair drops it, or the next build fetches it."""
 
     kind: str
     """result, output or pin."""
@@ -100,6 +100,11 @@ def find_lost(blobs: Blobs, records: Records) -> tuple[Kept, ...]:
     recorded: list[Kept] = [*records.all_results(), *records.all_outputs(), *records.all_pins()]
     absent = (one for one in recorded if not blobs.has(one.digest))
     return tuple(one for one in absent if one.digest not in corrupt or not isinstance(one, StoredResult))
+
+
+def can_be_fetched(kept: Kept) -> bool:
+    """Whether the task that gave a lost result is known: the next build asks its service for it, free."""
+    return isinstance(kept, StoredResult) and kept.task is not None
 
 
 def find_unrecorded(blobs: Blobs, records: Records) -> tuple[Kept, ...]:

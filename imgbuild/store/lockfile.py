@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,9 +14,17 @@ _WAIT_SECONDS = 60.0
 
 
 def read_text(path: Path) -> str | None:
-    """The lock's text; None when there is no file. Raises LockfileError for bytes that are no text."""
+    """The lock's text; None when there is no file.
+
+    Raises LockfileError for bytes that are no text, and for a link or a folder: it could not be replaced
+    without losing what the user meant by it.
+    """
     with storage_errors("read", path):
         try:
+            if not stat.S_ISREG(path.lstat().st_mode):
+                raise LockfileError(
+                    f"{shown(path)} is not a plain file", remedy="put the lock itself in its place"
+                )
             data = path.read_bytes()
         except FileNotFoundError:
             return None

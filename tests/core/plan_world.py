@@ -74,8 +74,8 @@ class World:
     def outputs(self, recipe_key: str) -> list[StoredOutput]:
         return self.made_outputs.get(recipe_key, [])
 
-    def made(self, digest: str) -> bool:
-        return any(o.digest == digest for many in self.made_outputs.values() for o in many)
+    def made_by(self, digest: str) -> list[str]:
+        return [key for key, many in self.made_outputs.items() if any(o.digest == digest for o in many)]
 
     def blob(self, digest: str) -> bool:
         return digest in self.blobs

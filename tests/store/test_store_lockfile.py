@@ -71,7 +71,7 @@ def test_bytes_that_are_no_text_are_refused_by_name(tmp_path: Path) -> None:
 def test_a_folder_in_its_place_is_one_line(tmp_path: Path) -> None:
     (tmp_path / "imgbuild.lock").mkdir()
 
-    with pytest.raises(StorageError, match=r"imgbuild\.lock: Is a directory"):
+    with pytest.raises(LockfileError, match=r"imgbuild\.lock is not a plain file"):
         read_text(tmp_path / "imgbuild.lock")
 
 

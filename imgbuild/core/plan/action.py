@@ -37,8 +37,8 @@ class Facts(Protocol):
         """What a recipe is known to give, by any encoder version."""
         ...
 
-    def made(self, digest: str) -> bool:
-        """Whether imgbuild once made exactly these bytes."""
+    def made_by(self, digest: str) -> Sequence[str]:
+        """The recipe keys that once gave exactly these bytes: none, and imgbuild did not make them here."""
         ...
 
     def blob(self, digest: str) -> bool:

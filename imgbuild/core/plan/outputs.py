@@ -38,7 +38,7 @@ def plan_outputs(
     path = resolved.image.output
     found = facts.on_disk(path)
     locked = previous.outputs.get(path) if previous else None
-    foreign = found is not None and found not in ours and not facts.made(found)
+    foreign = found is not None and found not in ours and not facts.made_by(found)
     if source is None:
         kind = ActionKind.CONFLICT if foreign and not mode.overwrite else ActionKind.DERIVE
         return (OutputPlan(path, kind, found=found, foreign=foreign),)
@@ -74,7 +74,8 @@ def _target(
         if locked.digest in digests or locked.digest == recipe.source:
             return locked, False
         fits = size is None or size == Size(locked.width, locked.height)
-        if not known and fits and not facts.made(locked.digest):
+        recipes = facts.made_by(locked.digest)
+        if not known and fits and (not recipes or recipe.key() in recipes):
             return locked, True
     if found in digests:
         return _locked_output(digests[found]), False
