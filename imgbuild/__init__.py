@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+# Not from typing: to import that takes longer than most of what is imported here.
+TYPE_CHECKING = False
 
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from imgbuild.core.errors import ImgbuildError
     from imgbuild.core.manifest.model import Manifest
     from imgbuild.core.plan.action import Plan

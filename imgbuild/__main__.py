@@ -11,6 +11,13 @@ def main() -> int:
 
             sys.stdout.write(f"imgbuild {__version__}\n")
             return 0
+        if "build" in sys.argv[1:]:
+            import os
+
+            from imgbuild import __version__, fastpath
+
+            if fastpath.answer(sys.argv[1:], __version__, os.environ):
+                return 0
         from imgbuild.cli import run
 
         return run(sys.argv[1:])

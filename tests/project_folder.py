@@ -53,10 +53,10 @@ class ProjectFolder:
     root: Path
     environ: dict[str, str] = field(default_factory=dict)
 
-    def write(self, name: str, text: str) -> Path:
+    def write(self, name: str, content: str | bytes) -> Path:
         path = self.root / name
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
         return path
 
     def manifest(self, text: str) -> None:

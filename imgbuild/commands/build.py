@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from imgbuild.commands.arguments import add_targets, amount, positive
 from imgbuild.commands.context import Context
 from imgbuild.commands.plan import show_plan
 from imgbuild.core.errors import UsageError
+
+if TYPE_CHECKING:
+    from imgbuild.run.workspace import Workspace
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
@@ -65,7 +69,27 @@ def run(args: argparse.Namespace, context: Context) -> int:
     workspace = open_workspace(invocation)
     display = context.display
     confirm = display.ask if display.can_ask else None
-    return run_build(workspace, options, display.handle, confirm, context.interruption)
+    code = run_build(workspace, options, display.handle, confirm, context.interruption)
+    if code == 0 and not (args.targets or args.placeholder):
+        _keep_index(workspace, locked=locked)
+    return code
+
+
+def _keep_index(workspace: Workspace, *, locked: bool) -> None:
+    """Let the next build tell at a glance that there is nothing to do."""
+    from imgbuild import __version__
+    from imgbuild.core.events import Event, ImageEvent, Status, SummaryEvent, VersionEvent
+    from imgbuild.run.idle import keep_index
+    from imgbuild.ui.idle import printed
+
+    images = workspace.resolved
+    unit = next((one.unit for one in images if one.sends), "USD")
+    events: tuple[Event, ...] = (
+        VersionEvent(__version__, "build"),
+        *(ImageEvent(one.image.id, Status.UNCHANGED, (one.image.output,)) for one in images),
+        SummaryEvent(unchanged=len(images), unit=unit),
+    )
+    keep_index(workspace, printed(events, "text"), printed(events, "json"), locked=locked)
 
 
 def is_locked(args: argparse.Namespace, environ: Mapping[str, str]) -> bool:

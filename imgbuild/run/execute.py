@@ -25,7 +25,6 @@ from imgbuild.core.lock import LockedSource
 from imgbuild.core.plan.action import Action, Mode, Plan
 from imgbuild.core.plan.planner import plan_image
 from imgbuild.core.results import StoredResult
-from imgbuild.run.facts import DiskFacts
 from imgbuild.run.fetch import References
 from imgbuild.run.generate import Generator
 from imgbuild.run.interruption import Interruption, Stopped
@@ -204,7 +203,7 @@ class Executor:
     def _again(self, action: Action) -> Action:
         if action.resolved is None:
             raise TypeError(f"{action.id} is not an image")
-        facts = DiskFacts(self._workspace.invocation.root, self._workspace.cache)
+        facts = self._workspace.facts()
         return plan_image(action.resolved, action.previous, facts, self._masters, self._ours, self._mode)
 
     async def _write(self, action: Action, source: LockedSource) -> ActionKind:

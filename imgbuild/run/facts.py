@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+import stat
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from imgbuild.core.image import FileReference, UrlReference
 from imgbuild.core.jobs import OpenJob
 from imgbuild.core.results import StoredOutput, StoredResult
+from imgbuild.run.observed import Observed
 from imgbuild.store.cache import Cache
 from imgbuild.store.fsio import digest_file
 
@@ -16,20 +19,18 @@ NOT_A_FILE = "not a file"
 
 
 class DiskFacts:
-    """Reads what is asked. File digests are remembered for as long as this object lives."""
+    """Reads what is asked; a file whose status has not changed since a run saw it is not read again."""
 
-    def __init__(self, root: Path, cache: Cache) -> None:
+    def __init__(self, root: Path, cache: Cache, observed: Observed) -> None:
         self._root = root
         self._cache = cache
-        self._digests: dict[str, str] = {}
+        self._observed = observed
 
     def reference(self, reference: FileReference | UrlReference) -> str | None:
         """The digest of a file, or the pinned digest of a URL."""
         if isinstance(reference, UrlReference):
             return self._cache.records.pin(reference.url)
-        if reference.path not in self._digests:
-            self._digests[reference.path] = digest_file(self._root / reference.path)
-        return self._digests[reference.path]
+        return self._observed.digest(reference.path)
 
     def result(self, key: str, take: int) -> StoredResult | None:
         """A recorded result."""
@@ -61,7 +62,7 @@ class DiskFacts:
 
     def on_disk(self, path: str) -> str | None:
         """The digest of what lies at an output's path now."""
-        return digest_output(self._root / path)
+        return digest_output(f"{self._root}/{path}", lambda: self._observed.digest(path))
 
     def encoder(self, format: str) -> str:
         """Today's encoder of a format. Loads libvips, so it is asked only where something was derived."""
@@ -70,10 +71,18 @@ class DiskFacts:
         return encoder(format)
 
 
-def digest_output(path: Path) -> str | None:
-    """The digest of an output file; a word that no digest can be for a link or a folder; None if absent."""
-    if path.is_symlink():
+def digest_output(path: str | Path, digest: Callable[[], str] | None = None) -> str | None:
+    """The digest of an output file; a word that no digest can be for a link or a folder; None if absent.
+
+    `digest`: how to have it, where not by reading the file. Raises StorageError.
+    """
+    try:
+        mode = os.lstat(path).st_mode
+    except (FileNotFoundError, NotADirectoryError, ValueError):
+        # Also where the system has no name for it, in a locale that lacks its letters.
+        return None
+    if stat.S_ISLNK(mode):
         return SYMLINK
-    if path.is_file():
-        return digest_file(path)
-    return NOT_A_FILE if path.exists() else None
+    if not stat.S_ISREG(mode):
+        return NOT_A_FILE
+    return digest() if digest else digest_file(Path(path))

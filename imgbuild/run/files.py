@@ -10,15 +10,21 @@ from pathlib import Path
 from re import compile as compile_pattern
 
 from imgbuild.core.manifest.project import FileProblem
+from imgbuild.run.observed import Observed
 
+_MAGIC = frozenset("*?[")
 _LEFT = "leads out of the project through a symbolic link"
 
 
 class DiskFiles:
-    """`ProjectFiles` over a folder. Symbolic links are followed as long as they stay inside."""
+    """`ProjectFiles` over a folder. Symbolic links are followed as long as they stay inside.
 
-    def __init__(self, root: Path) -> None:
+    What is read and listed is noted in `observed`.
+    """
+
+    def __init__(self, root: Path, observed: Observed | None = None) -> None:
         self._root = root
+        self._observed = observed
         self._real = os.path.realpath(root)
         self._folders: dict[str, str | None] = {}
 
@@ -36,6 +42,8 @@ class DiskFiles:
             raise FileProblem(_reason(error)) from None
         if len(data) > limit:
             raise FileProblem(f"is larger than {limit:,} bytes")
+        if self._observed:
+            self._observed.content(path, data)
         return data
 
     def glob(self, pattern: str) -> Sequence[str]:
@@ -89,6 +97,16 @@ class DiskFiles:
                 if not (self._root / folder / name).is_symlink():
                     yield from self._walk(_join(folder, name), parts)
             return
+        if not _MAGIC.intersection(head):
+            # Not looked for among its neighbours: what becomes of those is then nobody's business.
+            if head.startswith("."):
+                return
+            path = _join(folder, head)
+            if rest:
+                yield from self._walk(path, rest)
+            elif self._is_file(path):
+                yield path
+            return
         match = compile_pattern(translate(head)).match
         for name in self._names(folder, folders=bool(rest)):
             if match(name):
@@ -98,7 +116,17 @@ class DiskFiles:
                 else:
                     yield path
 
+    def _is_file(self, path: str) -> bool:
+        if self._observed:
+            self._observed.look(path)
+        try:
+            return (self._root / path).is_file()
+        except OSError:
+            return False
+
     def _names(self, folder: str, *, folders: bool) -> list[str]:
+        if self._observed:
+            self._observed.list(folder)
         try:
             with os.scandir(self._root / folder) as entries:
                 found = [e.name for e in entries if (e.is_dir() if folders else e.is_file())]

@@ -8,7 +8,6 @@ from imgbuild.core.events import WarningEvent
 from imgbuild.core.plan.action import Mode, Plan
 from imgbuild.core.plan.planner import make_plan
 from imgbuild.core.targets import select, with_references
-from imgbuild.run.facts import DiskFacts
 from imgbuild.run.workspace import Workspace
 
 
@@ -21,7 +20,7 @@ def plan_workspace(workspace: Workspace, targets: Sequence[str] = (), mode: Mode
     images = workspace.project.images
     chosen = {image.id for image in with_references(select(targets, images), images)}
     resolved = [one for one in workspace.resolved if one.image.id in chosen]
-    facts = DiskFacts(workspace.invocation.root, workspace.cache)
+    facts = workspace.facts()
     return make_plan(
         resolved,
         workspace.project.order,

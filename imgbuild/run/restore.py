@@ -11,6 +11,7 @@ from imgbuild.core.lock import Lock, LockedImage
 from imgbuild.core.safepath import UnsafePath, safe_path
 from imgbuild.run.facts import DiskFacts
 from imgbuild.run.files import DiskFiles
+from imgbuild.run.observed import Observed
 from imgbuild.run.outputs import Outputs
 from imgbuild.run.workspace import Invocation, cache_dir, read_lock
 from imgbuild.store.cache import open_cache
@@ -31,7 +32,9 @@ def restore_lock(invocation: Invocation, emit: Emit) -> int:
     lock = read_lock(invocation)
     _check_paths(invocation, lock)
     cache = open_cache(cache_dir(invocation, None))
-    facts = DiskFacts(invocation.root, cache)
+    facts = DiskFacts(
+        invocation.root, cache, Observed(invocation.root, invocation.manifest, invocation.profile)
+    )
     outputs = Outputs(invocation.root, cache, locked=True)
     ours = lock.output_digests()
     counts: Counter[Status] = Counter()

@@ -13,7 +13,9 @@ from imgbuild.core.manifest.load import load_project
 from imgbuild.core.manifest.project import Project
 from imgbuild.core.plan.resolve import Resolved
 from imgbuild.providers.base import ProviderType
+from imgbuild.run.facts import DiskFacts
 from imgbuild.run.files import DiskFiles
+from imgbuild.run.observed import Observed
 from imgbuild.run.resolution import provider_types, resolve_images
 from imgbuild.store.cache import Cache, default_cache_dir, open_cache
 from imgbuild.store.lockfile import read_text
@@ -52,6 +54,7 @@ class Loaded:
     types: Mapping[str, ProviderType]
     """By provider name, as configured."""
     resolved: tuple[Resolved, ...]
+    observed: Observed
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +69,11 @@ class Workspace:
     lock: Lock
     lock_path: Path
     cache: Cache
+    observed: Observed
+
+    def facts(self) -> DiskFacts:
+        """What the planner asks for, as it is now."""
+        return DiskFacts(self.invocation.root, self.cache, self.observed)
 
 
 def load(invocation: Invocation) -> Loaded:
@@ -74,7 +82,8 @@ def load(invocation: Invocation) -> Loaded:
     Raises:
         ManifestError: with every error that was found.
     """
-    files = DiskFiles(invocation.root)
+    observed = Observed(invocation.root, invocation.manifest, invocation.profile)
+    files = DiskFiles(invocation.root, observed)
     project = load_project(
         invocation.manifest, files, profile=invocation.profile, display_root=invocation.display_root
     )
@@ -82,7 +91,7 @@ def load(invocation: Invocation) -> Loaded:
     resolved, diagnostics = resolve_images(project, types, placeholder=invocation.placeholder)
     if wrong_types or diagnostics:
         raise ManifestError([*wrong_types, *diagnostics])
-    return Loaded(invocation, project, types, resolved)
+    return Loaded(invocation, project, types, resolved, observed)
 
 
 def open_workspace(invocation: Invocation) -> Workspace:
@@ -102,6 +111,7 @@ def open_workspace(invocation: Invocation) -> Workspace:
         read_lock(invocation),
         invocation.lock_path,
         open_cache(cache_dir(invocation, loaded.project)),
+        loaded.observed,
     )
 
 

@@ -1,0 +1,39 @@
+"""After a build that left nothing to do: what it has seen is kept, for the fast path of the next one."""
+
+from __future__ import annotations
+
+from imgbuild import __version__
+from imgbuild.core.errors import ImgbuildError
+from imgbuild.core.image import FileReference
+from imgbuild.run.workspace import Workspace, read_lock
+
+
+def keep_index(workspace: Workspace, text: str, json: str, *, locked: bool) -> None:
+    """Note that a build of everything has nothing to do, and what it says then.
+
+    Nothing is noted where that is not certain: where the manifest has something to warn of, or an output is
+    not what the lock says. `text` and `json`: what is printed. `locked`: the build was `--locked`, so that
+    another may have to generate more takes.
+    """
+    observed, invocation = workspace.observed, workspace.invocation
+    if workspace.project.warnings:
+        return
+    try:
+        lock = read_lock(invocation)
+        made = {path for entry in lock.images.values() for path in entry.outputs}
+        if not observed.has_listed_all({*made, invocation.lock_path.name}):
+            return
+        observed.look(invocation.lock_path.name)
+        for image in workspace.project.images:
+            entry = lock.images.get(image.id)
+            if entry is None:
+                return
+            for reference in (*image.references, image.mask):
+                if isinstance(reference, FileReference):
+                    observed.digest(reference.path)
+            for path, output in entry.outputs.items():
+                if observed.digest(path) != output.digest:
+                    return
+    except ImgbuildError:
+        return
+    observed.keep(workspace.cache.root, __version__, invocation.environ, text, json, locked=locked)
