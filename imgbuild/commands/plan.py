@@ -6,6 +6,7 @@ import argparse
 
 from imgbuild.commands.arguments import add_targets
 from imgbuild.commands.context import Context
+from imgbuild.run.collector import collector_paused
 
 OUT_OF_DATE = 3
 
@@ -24,6 +25,7 @@ def run(args: argparse.Namespace, context: Context) -> int:
     return show_plan(args, context, locked=args.locked, exit_code=args.exit_code)
 
 
+@collector_paused()
 def show_plan(args: argparse.Namespace, context: Context, *, locked: bool, exit_code: bool) -> int:
     """Print the plan for options that `plan` and `build --dry-run` share.
 

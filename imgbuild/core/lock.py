@@ -96,6 +96,27 @@ def parse_lock(text: str, file: str) -> Lock:
     Raises:
         LockfileError: git's conflict markers, broken JSON, a newer version or a wrong shape.
     """
+    try:
+        data = json.loads(text, object_pairs_hook=_no_duplicates)
+    except (_Wrong, RecursionError, ValueError) as error:
+        # What git leaves in a conflict is no JSON: it is looked for only then, and told first.
+        _refuse_markers(text, file)
+        if isinstance(error, json.JSONDecodeError):
+            raise LockfileError(
+                f"{file}:{error.lineno}:{error.colno}: the lock is not valid JSON: {error.msg}",
+                remedy="restore it from git; it is never taken for an empty one",
+            ) from None
+        # Python refuses to read whole numbers of thousands of digits.
+        long = isinstance(error, ValueError)
+        what = "a number in the lock is too long" if long else f"the lock cannot be read: {error}"
+        raise LockfileError(f"{file}: {what}", remedy=_RESTORE) from None
+    try:
+        return _lock(data)
+    except _Wrong as error:
+        raise LockfileError(f"{file}: {error}", remedy=error.remedy) from None
+
+
+def _refuse_markers(text: str, file: str) -> None:
     marker = _MARKER.search(text)
     if marker:
         line = text.count("\n", 0, marker.start()) + 1
@@ -103,22 +124,6 @@ def parse_lock(text: str, file: str) -> Lock:
             f"{file}:{line}:1: the lock has git conflict markers",
             remedy="take either side (git checkout --ours or --theirs) and build again: nothing is charged",
         )
-    try:
-        data = json.loads(text, object_pairs_hook=_no_duplicates)
-    except json.JSONDecodeError as error:
-        raise LockfileError(
-            f"{file}:{error.lineno}:{error.colno}: the lock is not valid JSON: {error.msg}",
-            remedy="restore it from git; it is never taken for an empty one",
-        ) from None
-    except (_Wrong, RecursionError) as error:
-        raise LockfileError(f"{file}: the lock cannot be read: {error}", remedy=_RESTORE) from None
-    except ValueError:
-        # Python refuses to read whole numbers of thousands of digits.
-        raise LockfileError(f"{file}: a number in the lock is too long", remedy=_RESTORE) from None
-    try:
-        return _lock(data)
-    except _Wrong as error:
-        raise LockfileError(f"{file}: {error}", remedy=error.remedy) from None
 
 
 _RESTORE = "restore it from git, or delete it to build it again from the cache"
@@ -161,7 +166,7 @@ def _image(data: Any, where: str) -> LockedImage:
     source = _object(entry["source"], f"{where}, source", {"digest", "format", "height", "width"})
     if not isinstance(entry["outputs"], dict):
         raise _Wrong(f"{where}: outputs must be an object")
-    outputs = {}
+    outputs: dict[str, LockedOutput] = {}
     for path, value in entry["outputs"].items():
         place = f"{where}, output {path}"
         output = _object(value, place, {"bytes", "digest", "height", "width"})
@@ -191,6 +196,8 @@ def _image(data: Any, where: str) -> LockedImage:
 def _object(data: Any, where: str, names: set[str], *, open_ended: bool = False) -> dict[str, Any]:
     if not isinstance(data, dict):
         raise _Wrong(f"{where} must be an object")
+    if data.keys() == names:
+        return data
     missing = sorted(names - set(data))
     unknown = [] if open_ended else sorted(set(data) - names)
     if missing or unknown:

@@ -35,7 +35,8 @@ def create_app(options: EmulatorOptions) -> Starlette:
     _require_extra()
     from starlette.applications import Starlette
     from starlette.exceptions import HTTPException
-    from starlette.responses import JSONResponse
+    from starlette.requests import ClientDisconnect
+    from starlette.responses import JSONResponse, Response
     from starlette.routing import Route
 
     from imgbuild.emulator import gemini, jimmyai, jimmyai_sync, kyy, openai, uniall
@@ -56,6 +57,10 @@ def create_app(options: EmulatorOptions) -> Starlette:
         message = f"{request.method} {request.url.path}: {error.detail}"
         return JSONResponse({"code": "no_such_route", "message": message, "data": None}, error.status_code)
 
+    async def gone(request: Request, error: Exception) -> Response:
+        # Whoever left in the middle of a request reads no answer, and is no bug of the server.
+        return Response(status_code=400)
+
     routes = [
         *gemini.routes(service),
         *jimmyai.routes(service),
@@ -67,7 +72,7 @@ def create_app(options: EmulatorOptions) -> Starlette:
         Route("/_emulate/ledger", ledger, methods=["GET"]),
         Route("/_emulate/reset", reset, methods=["POST"]),
     ]
-    return Starlette(routes=routes, exception_handlers={HTTPException: no_route})
+    return Starlette(routes=routes, exception_handlers={HTTPException: no_route, ClientDisconnect: gone})
 
 
 def serve(

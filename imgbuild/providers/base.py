@@ -91,7 +91,8 @@ class ProviderSettings:
     api_key: str | None = field(default=None, repr=False)
     timeout: float = 300.0
     deadline: float = 900.0
-    poll_interval: float = 3.0
+    poll_interval: float | None = None
+    """Between two looks at a task; None: by what tasks take, within what services recommend."""
     options: Mapping[str, Json] = field(default_factory=dict)
     """The provider's other members in the manifest, for the types that have some of their own."""
     scratch: Callable[[], Path] = field(kw_only=True, repr=False, compare=False)

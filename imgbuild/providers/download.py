@@ -99,7 +99,6 @@ class DownloadClient:
         self._pool = httpcore.AsyncConnectionPool(
             ssl_context=tls,
             max_connections=None,
-            max_keepalive_connections=16,
             keepalive_expiry=4.0,
             network_backend=VettedNetwork(home),
         )

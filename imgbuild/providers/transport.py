@@ -11,12 +11,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import ExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
-from typing import Any, TypeVar
+from typing import Any, BinaryIO, TypeVar
 from urllib.parse import urlsplit
 
 import httpx
 
-from imgbuild import __version__
 from imgbuild.core.errors import FailureKind, ProviderFailure, UsageError
 from imgbuild.core.image import Json
 from imgbuild.core.redact import clean
@@ -31,7 +30,8 @@ from imgbuild.core.retry import (
 )
 from imgbuild.providers.answers import parse_json, retry_delay_of, words_of
 from imgbuild.providers.base import ProviderSettings
-from imgbuild.providers.calls import Call
+from imgbuild.providers.calls import Call, FilePart
+from imgbuild.providers.clients import Clients
 from imgbuild.providers.spill import Spilled, TooLargeError, read_spilled
 
 T = TypeVar("T")
@@ -40,10 +40,6 @@ ANSWER_LIMIT = 64 * 2**20
 """Bytes of a JSON answer, after decompression."""
 SPILLED_LIMIT = 512 * 2**20
 """The same for an answer with pictures in it, which go to files."""
-CONNECT_TIMEOUT = 30.0
-# Many servers close an idle connection after 5 s. A submission that meets a closing connection can only
-# be called ambiguous, so idle connections are given up first.
-_IDLE_SECONDS = 4.0
 _PIECE = 256 * 2**10
 """Bytes that compressed data may become at a time."""
 
@@ -105,26 +101,11 @@ class ApiClient:
         self._name = settings.name
         self._key = settings.api_key
         self._timeout = settings.timeout
-        self._client = httpx.AsyncClient(
-            headers={
-                "User-Agent": f"imgbuild/{__version__}",
-                "Accept": "application/json",
-                "Accept-Encoding": "identity",
-                **headers,
-            },
-            # Half, so that "no connection" is known as such before the whole time is over.
-            timeout=httpx.Timeout(settings.timeout, connect=min(settings.timeout / 2, CONNECT_TIMEOUT)),
-            limits=httpx.Limits(
-                max_connections=None, max_keepalive_connections=32, keepalive_expiry=_IDLE_SECONDS
-            ),
-            verify=tls,
-            trust_env=base_url.startswith("https:"),
-            follow_redirects=False,
-        )
+        self._clients = Clients(settings.timeout, headers, tls, trust_env=base_url.startswith("https:"))
 
     async def aclose(self) -> None:
         """Close connections."""
-        await self._client.aclose()
+        await self._clients.aclose()
 
     async def send(self, call: Call, phase: Phase) -> Json:
         """Send one request and give its JSON. Raises ProviderFailure for everything else."""
@@ -177,23 +158,35 @@ class ApiClient:
                 # A part without a file name is a field; as `data` alone they would make no multipart form.
                 fields = [(name, (None, _form_text(value))) for name, value in (call.body or {}).items()]
                 content["files"] = fields + [
-                    (part.field, (part.name, open_files.enter_context(part.path.open("rb")), part.media_type))
+                    (part.field, (part.name, open_files.enter_context(self._opened(part)), part.media_type))
                     for part in call.files
                 ]
             elif call.body is not None:
                 content["json"] = call.body
-            async with self._client.stream(
-                call.method,
-                self.base_url + call.path,
-                headers=call.headers,
-                extensions={"trace": trace},
-                **content,
-            ) as response:
+            async with (
+                self._clients.lend() as client,
+                client.stream(
+                    call.method,
+                    self.base_url + call.path,
+                    headers=call.headers,
+                    extensions={"trace": trace},
+                    **content,
+                ) as response,
+            ):
                 exchange.status = response.status_code
                 exchange.headers = response.headers
                 if self._heed is not None:
                     self._heed(response.headers)
                 yield response
+
+    def _opened(self, part: FilePart) -> BinaryIO:
+        try:
+            return part.path.open("rb")
+        except OSError as error:
+            # Not as a broken exchange: it is the disk that refuses, and nothing was sent.
+            raise self.failure(
+                FailureKind.INVALID, f"cannot read {part.path}: {error.strerror or error}"
+            ) from None
 
     def _broken(self, error: Exception, exchange: _Exchange, phase: Phase) -> ProviderFailure:
         breakdown = _breakdown(error, exchange)

@@ -11,6 +11,7 @@ from imgbuild.core.errors import BudgetError, LockedError
 from imgbuild.core.events import ActionKind, Cause, Emit, SummaryEvent, WarningEvent
 from imgbuild.core.jobs import Stage
 from imgbuild.core.plan.action import Action, Mode, Plan
+from imgbuild.core.plan.chains import chain_lengths
 from imgbuild.run.connections import Connections
 from imgbuild.run.ending import ending
 from imgbuild.run.execute import Executor
@@ -197,6 +198,7 @@ async def _execute(
     interruption: Interruption,
 ) -> SummaryEvent:
     invocation = workspace.invocation
+    chains = chain_lengths(workspace.project.images, workspace.project.order)
     worker = Worker(invocation.root, workspace.cache, purse, interruption, emit)
     generator = Generator(
         invocation.root,
@@ -205,6 +207,7 @@ async def _execute(
         worker,
         interruption,
         emit,
+        chains=chains,
         jobs=options.jobs,
         offline=options.offline,
         placeholder=invocation.placeholder,
@@ -220,6 +223,7 @@ async def _execute(
         options.mode,
         interruption,
         emit,
+        chains=chains,
         fail_fast=options.fail_fast,
     )
     whole = not (options.targets or options.locked or options.offline or invocation.placeholder)

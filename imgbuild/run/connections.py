@@ -13,6 +13,7 @@ from dotenv import dotenv_values
 
 from imgbuild.core.errors import ProviderFailure, UsageError
 from imgbuild.core.manifest.model import ProviderConfig
+from imgbuild.core.polling import Experience
 from imgbuild.core.redact import clean
 from imgbuild.providers.base import ProgramType, Provider, ProviderSettings
 from imgbuild.run.limits import Limiter
@@ -33,7 +34,12 @@ class Connection:
     provider: Provider
     settings: ProviderSettings
     limiter: Limiter
-    stopped: ProviderFailure | None = field(default=None)
+    stopped: ProviderFailure | None = None
+    _experience: dict[str, Experience] = field(default_factory=dict)
+
+    def experience(self, model: str) -> Experience:
+        """What the tasks of a model have taken so far."""
+        return self._experience.setdefault(model, Experience())
 
 
 def read_variables(root: Path, environ: Mapping[str, str]) -> dict[str, str]:

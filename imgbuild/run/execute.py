@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
 from collections import Counter
 from collections.abc import Collection, Mapping
 from contextlib import suppress
@@ -30,6 +29,7 @@ from imgbuild.run.generate import Generator
 from imgbuild.run.interruption import Interruption, Stopped
 from imgbuild.run.lock_writer import LockWriter
 from imgbuild.run.outputs import Outputs, RetouchedError
+from imgbuild.run.pixels import PixelThreads
 from imgbuild.run.workspace import Workspace
 from imgbuild.store.blobs import CorruptBlob, MissingBlob
 
@@ -56,6 +56,7 @@ class Executor:
         interruption: Interruption,
         emit: Emit,
         *,
+        chains: Mapping[str, int],
         fail_fast: bool,
     ) -> None:
         self._workspace = workspace
@@ -72,7 +73,9 @@ class Executor:
         self._masters: dict[str, str | None] = {}
         self._picked: dict[str, StoredResult | None] = {}
         self._done: dict[str, asyncio.Event] = {}
-        self._derivations = asyncio.Semaphore(os.cpu_count() or 2)
+        self._pixels = PixelThreads("derive")
+        self._derivations = asyncio.Semaphore(self._pixels.count)
+        self._chains = chains
         self._ours = workspace.lock.output_digests()
 
     async def run(self, plan: Plan, *, collect: bool) -> SummaryEvent:
@@ -92,6 +95,7 @@ class Executor:
                 self._finish(action, Status.UNCHANGED)
             else:
                 busy.append(action)
+        busy.sort(key=lambda action: -self._chains.get(action.id, 0))
         async with asyncio.TaskGroup() as images:
             for action in busy:
                 images.create_task(self._image(action))
@@ -150,6 +154,8 @@ class Executor:
         if action.source is None:
             raise failure or ImgbuildError(f"{action.shares or action.id} gave no result")
         self._masters[action.id] = action.source.digest
+        # Its own files may come later: who refers to it needs no more than this.
+        self._done[action.id].set()
         did = await self._write_or_mend(action, action.source)
         if failure is not None:
             raise failure
@@ -213,7 +219,7 @@ class Executor:
             async with self._derivations:
                 if output.kind is ActionKind.DERIVE and action.resolved is not None:
                     self._emit(JobEvent(action.id, JobState.DERIVING, action.resolved.image.provider))
-                written[output.path], kind = await asyncio.to_thread(self._outputs.bring, output, source)
+                written[output.path], kind = await self._pixels.run(self._outputs.bring, output, source)
                 kinds.add(kind)
         entry = action.accept(written)
         if entry is not None and entry != action.previous:

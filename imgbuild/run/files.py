@@ -71,7 +71,7 @@ class DiskFiles:
             self._folders[folder] = self._folder_problem(folder)
         if self._folders[folder]:
             return self._folders[folder]
-        return "is a folder" if (self._root / path).is_dir() else None
+        return "is a folder" if os.path.isdir(f"{self._root}/{path}") else None  # noqa: PTH112 - for each image
 
     def _folder_problem(self, folder: str) -> str | None:
         try:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from pathlib import Path
 
@@ -15,19 +15,23 @@ from imgbuild.core.errors import (
     StorageError,
     UsageError,
 )
-from imgbuild.core.events import Emit, JobEvent, JobState
+from imgbuild.core.events import Emit, JobEvent, JobState, WarningEvent
+from imgbuild.core.image import Image
 from imgbuild.core.jobs import End, OpenJob
 from imgbuild.core.plan.action import Action
 from imgbuild.run.connections import Connection, Connections
 from imgbuild.run.interruption import Interruption, Stopped
 from imgbuild.run.job import Job
+from imgbuild.run.limits import AHEAD, Turns
 from imgbuild.run.open_jobs import give_up, is_kept, settle
+from imgbuild.run.resolution import PLACEHOLDER
 from imgbuild.run.trust import origin_of
 from imgbuild.run.worker import Worker
 from imgbuild.store.cache import Cache
 
-_CLAIM_INTERVAL = 0.1
-"""Seconds between two looks at a key that another build is paying for."""
+_FIRST_LOOK, _LAST_LOOK = 0.1, 2.0
+"""Seconds between two looks at a key that another build is paying for: at first, and when it takes long."""
+_LONGER = 1.5
 
 
 class Generator:
@@ -42,6 +46,7 @@ class Generator:
         interruption: Interruption,
         emit: Emit,
         *,
+        chains: Mapping[str, int],
         jobs: int | None,
         offline: bool,
         placeholder: bool,
@@ -53,6 +58,8 @@ class Generator:
         self._worker = worker
         self._interruption = interruption
         self._emit = emit
+        self._chains = chains
+        """How many images wait for one, by its id: the longest chain goes first."""
         self._jobs = asyncio.Semaphore(jobs) if jobs else None
         self._offline = offline
         self._placeholder = placeholder
@@ -81,7 +88,8 @@ class Generator:
         failure: ImgbuildError | None = None
         try:
             if own:
-                async with self._payer(action, key):
+                connection = self._connections.get(self._provider(action.resolved.image))
+                async with self._payer(action, key, connection):
                     await self._pay(Job(action.resolved, action.spec, action.keys, own))
         except ImgbuildError as error:
             failure = error
@@ -107,17 +115,19 @@ class Generator:
                     f"the cache has lost the result of {action.id}, and --offline forbids to fetch it again",
                     remedy="build without --offline",
                 )
-            async with self._payer(action, result.key):
+            own = action.image.provider if action.image else ""
+            connection = self._connection_of(result.provider, result.origin or "", own)
+            if connection is None:
+                if is_kept(self._cache, result.key, result.take):
+                    continue
+                raise StorageError(
+                    f"the cache has lost the result of {action.id}, and {result.origin}, which made "
+                    "it, is no longer a provider of the manifest",
+                    remedy="configure it again, or pay for another one with "
+                    f"imgbuild reroll '{result.image_id}'",
+                )
+            async with self._payer(action, result.key, connection):
                 if not is_kept(self._cache, result.key, result.take):
-                    own = action.image.provider if action.image else ""
-                    connection = self._connection_of(result.provider, result.origin or "", own)
-                    if connection is None:
-                        raise StorageError(
-                            f"the cache has lost the result of {action.id}, and {result.origin}, which made "
-                            "it, is no longer a provider of the manifest",
-                            remedy="configure it again, or pay for another one with "
-                            f"imgbuild reroll '{result.image_id}'",
-                        )
                     await self._worker.fetch_again(result, connection)
 
     async def collect(self, busy: Collection[str]) -> None:
@@ -126,46 +136,63 @@ class Generator:
         `busy`: the keys that images of this build need, which look after their own tasks. Failures are
         written down, and stop nothing.
         """
+        few = Turns(AHEAD)
+        keys = self._cache.journal.recorded_keys()
+        collecting = (self._collect(key, few) for key in keys if key not in busy)
+        for outcome in await asyncio.gather(*collecting, return_exceptions=True):
+            if outcome is not None:
+                raise outcome
+
+    async def _collect(self, key: str, few: Turns) -> None:
         project = str(self._root)
-        for key in self._cache.journal.recorded_keys():
-            if key in busy:
-                continue
+        async with few.turn():
             claim = self._cache.journal.try_claim(key, f"imgbuild in {project}")
             if claim is None:
-                continue
+                return
             try:
                 for entry in self._cache.journal.open_jobs(key):
                     connection = self._connection_of(entry.provider, entry.origin, "")
                     if entry.project == project and entry.can_be_asked_for and connection:
                         with suppress(ProviderFailure):
-                            await self._worker.resume(entry, connection)
+                            await self._worker.resume(entry, connection, _stay)
                 self._cache.journal.tidy(key)
             except (JournalError, UsageError):
                 # A damaged file is told to whom it concerns; a provider without its key can wait.
-                continue
+                return
+            except StorageError as error:
+                self._emit(WarningEvent(error.message))
             finally:
                 claim.release()
 
     @asynccontextmanager
-    async def _payer(self, action: Action, key: str) -> AsyncIterator[None]:
-        """Be the only one who pays for a key, on this cache. The system lets go of it if we are killed."""
-        if action.resolved is None or not action.resolved.sends:
-            yield
-            return
-        journal = self._cache.journal
+    async def _payer(self, action: Action, key: str, connection: Connection) -> AsyncIterator[None]:
+        """Be the only one who pays for a key, on this cache. The system lets go of it if we are killed.
+
+        Whoever waits for another build waits outside: what is open here is bounded by the provider's turns.
+        """
         said: str | None = None
-        while (claim := journal.try_claim(key, f"imgbuild in {self._root}, for {action.id}")) is None:
+        pause = _FIRST_LOOK
+        while True:
+            async with AsyncExitStack() as held:
+                turn = connection.limiter.ready.turn(self._chains.get(action.id, 0))
+                await self._interruption.unless(held.enter_async_context(turn))
+                if action.resolved is None or not action.resolved.sends:
+                    yield
+                    return
+                journal = self._cache.journal
+                claim = journal.try_claim(key, f"imgbuild in {self._root}, for {action.id}")
+                if claim is not None:
+                    held.callback(claim.release)
+                    yield
+                    journal.tidy(key)
+                    return
             payer = journal.payer(key)
             if payer != said:
                 provider = action.resolved.image.provider
                 self._emit(JobEvent(action.id, JobState.WAITING, provider, detail=f"for {payer}"))
                 said = payer
-            await self._interruption.sleep(_CLAIM_INTERVAL)
-        try:
-            yield
-            journal.tidy(key)
-        finally:
-            claim.release()
+            await self._interruption.sleep(pause)
+            pause = min(pause * _LONGER, _LAST_LOOK)
 
     async def _pay(self, whole: Job) -> None:
         """Go on with what was submitted before, submit the rest, and see all of it through."""
@@ -202,19 +229,20 @@ class Generator:
 
     async def _run(self, job: Job, entry: OpenJob | None) -> None:
         connection = self._connection(job, entry)
+        rank = self._chains.get(job.image.id, 0)
         async with AsyncExitStack() as places:
             if self._jobs:
                 await self._interruption.unless(places.enter_async_context(self._jobs))
-            await self._interruption.unless(places.enter_async_context(connection.limiter.place()))
+            await self._interruption.unless(places.enter_async_context(connection.limiter.place(rank)))
             if entry is None:
-                await self._worker.generate(job, connection)
+                await self._worker.generate(job, connection, places.aclose)
             else:
-                await self._worker.resume(entry, connection)
-            await connection.limiter.learn(None)
+                await self._worker.resume(entry, connection, places.aclose)
+            connection.limiter.learn(None)
 
     def _connection(self, job: Job, entry: OpenJob | None) -> Connection:
         """The provider to ask; for a task of an earlier build, the one that has it."""
-        own = "placeholder" if self._placeholder else job.image.provider
+        own = self._provider(job.image)
         if entry is None:
             return self._connections.get(own)
         connection = self._connection_of(entry.provider, entry.origin, own)
@@ -226,6 +254,9 @@ class Generator:
             remedy=f"configure it again, or give the task up with imgbuild jobs forget {entry.id}",
         )
 
+    def _provider(self, image: Image) -> str:
+        return PLACEHOLDER if self._placeholder else image.provider
+
     def _connection_of(self, type: str, origin: str, first: str) -> Connection | None:
         """The provider of a type at an origin, the one of the name `first` before others."""
         for name in self._connections.of_type(type, first=first):
@@ -233,6 +264,10 @@ class Generator:
             if url is not None and origin_of(url) == origin:
                 return self._connections.get(name)
         return None
+
+
+async def _stay() -> None:
+    """There is no place to leave: what nobody waits for is fetched beside what is built."""
 
 
 def _may_be_charged(entry: OpenJob) -> ProviderFailure:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from contextlib import suppress
+import time
+from collections.abc import Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 from imgbuild.core.errors import ImgbuildError
@@ -11,23 +13,33 @@ from imgbuild.core.lock import Lock, LockedImage, parse_lock, render_lock
 from imgbuild.store.lockfile import update
 
 INTERVAL = 1.0
-"""Seconds between two writes."""
+"""Seconds between two writes, at least."""
+_SHARE = 20.0
+"""The same as a multiple of what a write takes, which grows with the lock."""
+
+Changes = Mapping[str, LockedImage | None]
+"""Entries by id; None: dropped."""
 
 
 class LockWriter:
-    """Collects accepted and dropped entries and writes them. `enabled` False: writes nothing."""
+    """Collects accepted and dropped entries and writes them. `enabled` False: writes nothing.
+
+    To be used from the event loop's thread; while images finish, a thread of its own does the writing.
+    """
 
     def __init__(self, path: Path, *, enabled: bool) -> None:
         self._path = path
         self._enabled = enabled
         self._changes: dict[str, LockedImage | None] = {}
         self._timer: asyncio.TimerHandle | None = None
+        self._thread = ThreadPoolExecutor(1, "lock")
+        self._under_way: tuple[Changes, Future[float]] | None = None
 
     def accept(self, id: str, entry: LockedImage) -> None:
-        """Put an entry in; written within a second."""
+        """Put an entry in; written soon."""
         self._changes[id] = entry
-        if self._timer is None:
-            self._timer = asyncio.get_running_loop().call_later(INTERVAL, self._due)
+        if self._timer is None and self._enabled:
+            self._wait(INTERVAL)
 
     def drop(self, id: str) -> None:
         """Take an entry out with the next write."""
@@ -43,20 +55,51 @@ class LockWriter:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        self._take_back()
+        self._thread.shutdown()
         if self._enabled and self._changes:
-            update(self._path, self._merge)
-        self._changes.clear()
+            self._write(self._changes)
+        self._changes = {}
+
+    def _wait(self, seconds: float) -> None:
+        self._timer = asyncio.get_running_loop().call_later(seconds, self._due)
 
     def _due(self) -> None:
-        # What cannot be written now stays collected, and whoever flushes at the end hears why.
-        with suppress(ImgbuildError):
-            self.flush()
+        self._timer = None
+        if self._under_way is not None and not self._under_way[1].done():
+            self._wait(INTERVAL)
+            return
+        took = self._take_back()
+        if self._changes:
+            changes, self._changes = self._changes, {}
+            self._under_way = changes, self._thread.submit(self._write, changes)
+            self._wait(max(INTERVAL, _SHARE * took))
 
-    def _merge(self, text: str | None) -> str:
-        images = dict(parse_lock(text, self._path.name).images) if text is not None else {}
-        for id, entry in self._changes.items():
-            if entry is None:
-                images.pop(id, None)
-            else:
-                images[id] = entry
-        return render_lock(Lock(images))
+    def _take_back(self) -> float:
+        """Wait for the write under way; returns the seconds that it took.
+
+        What could not be written stays collected, and whoever flushes at the end hears why.
+        """
+        if self._under_way is None:
+            return 0.0
+        (changes, future), self._under_way = self._under_way, None
+        try:
+            return future.result()
+        except ImgbuildError:
+            self._changes = {**changes, **self._changes}
+            return 0.0
+
+    def _write(self, changes: Changes) -> float:
+        began = time.monotonic()
+        update(self._path, lambda text: _merged(text, self._path.name, changes))
+        return time.monotonic() - began
+
+
+def _merged(text: str | None, name: str, changes: Changes) -> str:
+    images = dict(parse_lock(text, name).images) if text is not None else {}
+    for id, entry in changes.items():
+        if entry is None:
+            images.pop(id, None)
+        else:
+            images[id] = entry
+    return render_lock(Lock(images))

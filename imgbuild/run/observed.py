@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import os
-import secrets
 import time
 from collections.abc import Collection, Mapping
 from contextlib import suppress
 from pathlib import Path
 
 from imgbuild.core.errors import StorageError
-from imgbuild.store.fsio import make_folder, storage_errors, write_atomic
+from imgbuild.store.fsio import storage_errors, write_atomic
 from imgbuild.store.index import (
     ABSENT,
     NO_DIGEST,
@@ -19,14 +19,15 @@ from imgbuild.store.index import (
     TICK,
     Index,
     Seen,
+    Status,
     believable,
     digest_of,
     facts_of,
     index_path,
     names_in,
     status_of,
-    token_path,
 )
+from imgbuild.store.remembered import ensure_token
 from imgbuild.store.workdir import Workdir
 
 _LINKS = 40
@@ -53,13 +54,14 @@ class Observed:
 
         Raises StorageError.
         """
-        with storage_errors("read", self._root / path):
-            path = self._past_links(path)
-            full = f"{self._root}/{path}"
-            status = status_of(full)
-            known = self._seen.get(path) or self._before().get(path)
-            if known is None or known[0] != believable(status, self._began) or known[0][2] < 0:
-                known = (believable(status, self._began), digest_of(full))
+        full = f"{self._root}/{path}"
+        known = self._seen.get(path) or self._before().get(path)
+        if known is None or known[0] != _status_if_any(full):
+            with storage_errors("read", Path(full)):
+                if os.path.islink(full):
+                    return self.digest(self._past_links(path))
+                status = believable(status_of(full), self._began)
+                known = (status, digest_of(full))
         self._seen[path] = known
         self._note_folders(path)
         return known[1].hex()
@@ -105,10 +107,7 @@ class Observed:
         It is a convenience: where it cannot be written, there is none.
         """
         with suppress(StorageError, OSError, ValueError):
-            token = Path(token_path(environ))
-            if not token.exists():
-                make_folder(token.parent, 0o700)
-                write_atomic(token, secrets.token_hex(16).encode(), sync=False)
+            ensure_token(environ)
             facts = facts_of(version, environ, str(cache), locked=locked)
             before = time.time_ns()
             Workdir(self._root).ensure()
@@ -122,10 +121,10 @@ class Observed:
         for _ in range(_LINKS):
             full = f"{self._root}/{path}"
             if not os.path.islink(full):
-                break
+                return path
             self.look(path)
             path = os.path.relpath(os.path.join(os.path.dirname(full), os.readlink(full)), self._root)
-        return path
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), path)
 
     def _note_folders(self, path: str) -> None:
         """The folders on the way are folders: a link in their place would lead somewhere else."""
@@ -146,3 +145,10 @@ class Observed:
                 index = Index.unpack(self._path.read_bytes())
                 self._earlier = index.seen() if index else {}
         return self._earlier
+
+
+def _status_if_any(path: str) -> Status | None:
+    try:
+        return status_of(path)
+    except (OSError, ValueError):
+        return None

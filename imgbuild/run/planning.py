@@ -4,15 +4,24 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from imgbuild import __version__
 from imgbuild.core.events import WarningEvent
 from imgbuild.core.plan.action import Mode, Plan
 from imgbuild.core.plan.planner import make_plan
+from imgbuild.core.plan.settled import Settled
 from imgbuild.core.targets import select, with_references
+from imgbuild.run.collector import collector_paused
 from imgbuild.run.workspace import Workspace
+from imgbuild.store.remembered import Remembered
+
+_LEAST = 100
+"""Fewer images are planned faster than what is remembered of them could be read."""
+_NONE: frozenset[str] = frozenset()
 
 
+@collector_paused()
 def plan_workspace(workspace: Workspace, targets: Sequence[str] = (), mode: Mode | None = None) -> Plan:
-    """What a build of these targets would do. Reads the disk and the cache, changes nothing.
+    """What a build of these targets would do. Reads the disk and the cache, changes nothing there.
 
     Raises:
         UsageError: a target that means no image.
@@ -20,16 +29,36 @@ def plan_workspace(workspace: Workspace, targets: Sequence[str] = (), mode: Mode
     images = workspace.project.images
     chosen = {image.id for image in with_references(select(targets, images), images)}
     resolved = [one for one in workspace.resolved if one.image.id in chosen]
-    facts = workspace.facts()
-    return make_plan(
-        resolved,
-        workspace.project.order,
-        workspace.lock,
-        facts,
-        mode or Mode(),
-        whole=not targets,
-        disabled=workspace.project.disabled,
-    )
+    memory = _memory(workspace) if not targets and mode in (None, Mode()) else None
+    known = _texts(memory.read()) if memory else _NONE
+    settled = Settled(known)
+    with workspace.cache.at_one_moment():
+        plan = make_plan(
+            resolved,
+            workspace.project.order,
+            workspace.lock,
+            workspace.facts(),
+            mode or Mode(),
+            whole=not targets,
+            disabled=workspace.project.disabled,
+            settled=settled,
+        )
+    now = frozenset(settled.now if len(settled.now) >= _LEAST else ())
+    if memory and known != now:
+        memory.keep([*now])
+    return plan
+
+
+def _memory(workspace: Workspace) -> Remembered:
+    """Which images the last plan found settled, with this cache."""
+    invocation = workspace.invocation
+    name = f"settled-{invocation.manifest}-{invocation.profile or ''}"
+    stamp = f"{__version__} {invocation.placeholder} {workspace.cache.identity}"
+    return Remembered(invocation.root, name, stamp, invocation.environ)
+
+
+def _texts(value: object) -> frozenset[str]:
+    return frozenset(text for text in value if isinstance(text, str)) if isinstance(value, list) else _NONE
 
 
 def plan_warnings(workspace: Workspace, plan: Plan) -> tuple[WarningEvent, ...]:

@@ -7,18 +7,22 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from imgbuild import __version__
 from imgbuild.core.errors import ManifestError
 from imgbuild.core.lock import Lock, lock_name, parse_lock
 from imgbuild.core.manifest.load import load_project
 from imgbuild.core.manifest.project import Project
+from imgbuild.core.manifest.recall import Memory
 from imgbuild.core.plan.resolve import Resolved
 from imgbuild.providers.base import ProviderType
+from imgbuild.run.collector import collector_paused
 from imgbuild.run.facts import DiskFacts
 from imgbuild.run.files import DiskFiles
 from imgbuild.run.observed import Observed
 from imgbuild.run.resolution import provider_types, resolve_images
 from imgbuild.store.cache import Cache, default_cache_dir, open_cache
 from imgbuild.store.lockfile import read_text
+from imgbuild.store.remembered import Remembered
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,16 +80,42 @@ class Workspace:
         return DiskFacts(self.invocation.root, self.cache, self.observed)
 
 
+@collector_paused()
 def load(invocation: Invocation) -> Loaded:
     """Read and check the manifest, and what its providers can do; nothing else is opened.
 
     Raises:
         ManifestError: with every error that was found.
     """
+    kept = Remembered(
+        invocation.root,
+        f"entries-{invocation.manifest}-{invocation.profile or ''}",
+        __version__,
+        invocation.environ,
+    )
+    memory = Memory(kept.read())
+    try:
+        loaded = _load(invocation, memory)
+    except ManifestError:
+        if not memory.used:
+            raise
+        # With everything read, each error has its right place.
+        memory.forget()
+        loaded = _load(invocation, memory)
+    value = memory.value()
+    if value is not None:
+        kept.keep(value)
+    return loaded
+
+
+def _load(invocation: Invocation, memory: Memory) -> Loaded:
     observed = Observed(invocation.root, invocation.manifest, invocation.profile)
-    files = DiskFiles(invocation.root, observed)
     project = load_project(
-        invocation.manifest, files, profile=invocation.profile, display_root=invocation.display_root
+        invocation.manifest,
+        DiskFiles(invocation.root, observed),
+        profile=invocation.profile,
+        display_root=invocation.display_root,
+        memory=memory,
     )
     types, wrong_types = provider_types(project)
     resolved, diagnostics = resolve_images(project, types, placeholder=invocation.placeholder)

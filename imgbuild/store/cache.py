@@ -62,6 +62,21 @@ class Cache:
                     self._records = Records(self.root)
         return self._records
 
+    @property
+    def identity(self) -> str:
+        """Tells this cache from one in another folder, or from one that was cleared or replaced since."""
+        inodes = []
+        for part in ("blobs", "records/cache.db"):
+            with suppress(OSError):
+                inodes.append((self.root / part).stat().st_ino)
+        return f"{self.root} {inodes}"
+
+    @contextmanager
+    def at_one_moment(self) -> Iterator[None]:
+        """Within, this thread is told what was recorded when it first asked, many times as fast."""
+        with self.records.at_one_moment(), self.journal.at_one_moment():
+            yield
+
     def warnings(self) -> tuple[str, ...]:
         """What had to be repaired on the way, for people. Each is given once."""
         return self.journal.warnings() + (() if self._records is None else self._records.warnings())

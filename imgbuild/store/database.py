@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import sqlite3
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -92,6 +93,33 @@ def read_below(database: Any, prefix: str) -> dict[str, str]:
         )
         read = ((disk.get(key, raw), disk.fetch(*columns, False)) for key, raw, *columns in rows)
         return {key: value for key, value in read if key is not None and value is not None}
+
+
+class View:
+    """The rows as they were at one moment, one at a time and without diskcache's own work for each."""
+
+    def __init__(self, connection: sqlite3.Connection, disk: TextDisk) -> None:
+        self._cursor = connection.cursor()
+        self._disk = disk
+
+    def get(self, name: str) -> str | None:
+        """A row's value; None where there is none that `TextDisk` would read. Raises sqlite3.Error."""
+        for mode, filename, value in self._cursor.execute(_SELECT, (name,)):
+            return self._disk.fetch(mode, filename, value, False)
+        return None
+
+
+_SELECT = "SELECT mode, filename, value FROM Cache WHERE key = ? AND raw = 1"
+
+
+@contextmanager
+def open_view(database: Any) -> Iterator[View]:
+    """A view, as of the first row that it is asked for. Raises sqlite3.Error."""
+    path = Path(database.directory) / FILE_NAME
+    with closing(sqlite3.connect(path, timeout=LOCK_SECONDS, isolation_level=None)) as connection:
+        # One transaction for all questions: each of its own would lock the file and unlock it.
+        connection.execute("BEGIN")
+        yield View(connection, database.disk)
 
 
 def make_durable(database: Any) -> None:

@@ -93,21 +93,34 @@ def make_folder(path: Path, mode: int = 0o777) -> None:
 
 
 def _make_folder(path: Path, mode: int) -> None:
-    if path.is_dir():
+    if path.is_dir() and _is_used(path):
         return
     _make_folder(path.parent, 0o777)
+    new = True
     try:
         path.mkdir(mode)
     except FileExistsError:
         if not path.is_dir():
             raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR), str(path)) from None
+        new = False
     try:
         sync_folder(path.parent)
-    except BaseException:
-        # Or the next one would find it there, and never make it durable.
-        with suppress(OSError):
-            path.rmdir()
-        raise
+    except PermissionError:
+        # Somebody else's folder in one that we may not list: it was there long before.
+        if new:
+            raise
+
+
+def _is_used(path: Path) -> bool:
+    """Whether something lies in a folder. Nothing is put into one before it is durable.
+
+    So one that is empty may have been left by a process that was killed before it made it durable.
+    """
+    try:
+        with os.scandir(path) as entries:
+            return next(entries, None) is not None
+    except PermissionError:
+        return True
 
 
 def write_atomic(path: Path, data: bytes, *, sync: bool = True) -> None:

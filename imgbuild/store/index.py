@@ -137,7 +137,7 @@ def facts_of(version: str, environ: Mapping[str, str], cache: str, *, locked: bo
         "locked" if locked else "",
         cache,
         _read_token(token_path(environ)),
-        *(str(_inode(f"{cache}/{part}")) for part in ("blobs", "records/cache.db")),
+        *(_inode(f"{cache}/{part}") for part in ("blobs", "records/cache.db")),
         *(environ.get(name, "") for name in _ENVIRONMENT),
     ]
 
@@ -198,8 +198,10 @@ def _read_token(path: str) -> str:
     return token.hex()
 
 
-def _inode(path: str) -> int:
+def _inode(path: str) -> str:
+    """Which file or folder it is, and which of the two."""
     try:
-        return os.stat(path).st_ino
+        status = os.stat(path)
     except OSError:
-        return 0
+        return ""
+    return f"{stat.S_IFMT(status.st_mode)} {status.st_ino}"

@@ -5,8 +5,9 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from collections.abc import Mapping
-from contextlib import suppress
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
@@ -32,12 +33,20 @@ class Claim:
             os.close(self._descriptor)
 
 
+class _Moment(threading.local):
+    """Whether a thread holds what it has seen for what is, and what it has seen."""
+
+    lasts = False
+    recorded: frozenset[str] | None = None
+
+
 class Journal:
     """What is known of submissions whose results are not recorded yet."""
 
     def __init__(self, root: Path) -> None:
         self._folder = root / "jobs"
         self._warnings: dict[Path, str] = {}
+        self._moment = _Moment()
 
     def warnings(self) -> tuple[str, ...]:
         """What was found damaged and could be mended, for people. Each is given once."""
@@ -47,15 +56,32 @@ class Journal:
 
     def recorded_keys(self) -> tuple[str, ...]:
         """The keys that have a file, sorted. Raises StorageError."""
+        # Not `glob`, which takes a folder that may not be read for an empty one.
         with storage_errors("read", self._folder):
-            names = (path.name.removesuffix(".jsonl") for path in self._folder.glob("*.jsonl"))
-            return tuple(sorted(name for name in names if is_digest(name)))
+            try:
+                names = [path.name for path in self._folder.iterdir()]
+            except FileNotFoundError:
+                return ()
+        keys = (name.removesuffix(".jsonl") for name in names if name.endswith(".jsonl"))
+        return tuple(sorted(key for key in keys if is_digest(key)))
+
+    @contextmanager
+    def at_one_moment(self) -> Iterator[None]:
+        """Within, this thread looks only once for the keys that have a file at all: next to none have."""
+        self._moment.recorded = None
+        self._moment.lasts = True
+        try:
+            yield
+        finally:
+            self._moment.lasts = False
 
     def open_jobs(self, key: str) -> tuple[OpenJob, ...]:
         """A key's open jobs. A torn end, which a kill or a power cut leaves, was never acted upon.
 
         Raises StorageError; JournalError for a file that was damaged otherwise.
         """
+        if self._moment.lasts and key not in self._recorded_at_this_moment():
+            return ()
         path = self._path(key)
         with storage_errors("read", path):
             try:
@@ -136,6 +162,11 @@ class Journal:
         with suppress(OSError), self._lock_path(key).open("rb") as file:
             return file.read(_WHO_BYTES).decode("utf-8", "replace") or "another build"
         return "another build"
+
+    def _recorded_at_this_moment(self) -> frozenset[str]:
+        if self._moment.recorded is None:
+            self._moment.recorded = frozenset(self.recorded_keys())
+        return self._moment.recorded
 
     def _path(self, key: str) -> Path:
         return self._folder / f"{key}.jsonl"

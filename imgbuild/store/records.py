@@ -6,7 +6,7 @@ import os
 import sqlite3
 import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -16,7 +16,7 @@ from imgbuild.core.errors import StorageError
 from imgbuild.core.results import Payment, StoredOutput, StoredResult
 from imgbuild.store import rows
 from imgbuild.store.blobs import Blobs
-from imgbuild.store.database import FILE_NAME, connect, find_damage, is_damage, make_durable
+from imgbuild.store.database import FILE_NAME, View, connect, find_damage, is_damage, make_durable, open_view
 from imgbuild.store.encoding import Kept, Pin
 from imgbuild.store.fsio import make_folder, shown, storage_errors, unique
 from imgbuild.store.guard import exclusive
@@ -43,6 +43,7 @@ class Records:
         self._condemned: tuple[str, int] | None = None
         """Why the database is damaged, and the file's inode: another process may replace it first."""
         self._warnings: list[str] = []
+        self._moment = _Moment()
 
     def open(self) -> None:
         """Open the database now: look for damage, and rebuild what is missing."""
@@ -55,6 +56,16 @@ class Records:
             self._warnings.clear()
             return warnings
 
+    @contextmanager
+    def at_one_moment(self) -> Iterator[None]:
+        """Within, this thread is told what was recorded when it first asked, many times as fast."""
+        with ExitStack() as stack:
+            self._moment.views = stack
+            try:
+                yield
+            finally:
+                self._moment.forget()
+
     def result(self, key: str, take: int) -> StoredResult | None:
         """Take `take` of a generation key."""
         return self._results(key).get(take)
@@ -65,23 +76,23 @@ class Records:
 
     def by_declared(self, declared_key: str) -> tuple[str, ...]:
         """The generation keys, with results, that were once made for this declared key: oldest first."""
-        keys = self._run(lambda db: rows.texts(rows.row(db, f"declared/{declared_key}")))
+        keys = self._read(lambda db: rows.texts(rows.row(db, f"declared/{declared_key}")))
         return tuple(key for key in keys if self._results(key))
 
     def outputs(self, recipe_key: str) -> Mapping[str, StoredOutput]:
         """The outputs of a recipe, by encoder."""
-        return self._run(lambda db: rows.outputs_row(db, recipe_key))
+        return self._read(lambda db: rows.outputs_row(db, recipe_key))
 
     def made_by(self, digest: str) -> tuple[str, ...]:
         """The recipe keys that gave exactly these bytes; not empty means that imgbuild made them.
 
         Kept when the blob is removed: it is no promise of bytes, but tells ours from a person's.
         """
-        return self._run(lambda db: rows.texts(rows.row(db, f"made/{digest}")))
+        return self._read(lambda db: rows.texts(rows.row(db, f"made/{digest}")))
 
     def pin(self, url: str) -> str | None:
         """The digest of what a reference URL gave when it was last fetched."""
-        pin = self._run(lambda db: rows.pin_row(db, url))
+        pin = self._read(lambda db: rows.pin_row(db, url))
         return None if pin is None else pin.digest
 
     def put_result(self, result: StoredResult) -> None:
@@ -152,8 +163,29 @@ class Records:
                 self._database.close()
                 self._database = None
 
-    def _results(self, key: str) -> dict[int, StoredResult]:
-        return self._run(lambda db: rows.results_row(db, key))
+    def _results(self, key: str) -> Mapping[int, StoredResult]:
+        # One plan asks for the same key several times over.
+        known = self._moment.results.get(key)
+        if known is not None:
+            return known
+        found = self._read(lambda db: rows.results_row(db, key))
+        if self._moment.views is not None:
+            self._moment.results[key] = found
+        return found
+
+    def _read(self, question: Callable[[Any], T]) -> T:
+        """Answer as of this thread's moment, where it has one."""
+        views = self._moment.views
+        if views is None:
+            return self._run(question)
+        if self._moment.view is None:
+            self._moment.view = self._run(lambda db: views.enter_context(open_view(db)))
+        try:
+            return question(self._moment.view)
+        except sqlite3.Error:
+            # Whether it is damage, and what is to be done about it, is told by asking in the usual way.
+            self._moment.forget()
+            return self._run(question)
 
     def _write(self, action: Callable[[Any], None]) -> None:
         def transaction(db: Any) -> None:
@@ -252,6 +284,19 @@ class Records:
                 rows.put_row(database, one)
             database.set(_COMPLETE, "true")
         return len(kept)
+
+
+class _Moment(threading.local):
+    """The database as one thread sees it for a while, and what was read there."""
+
+    def __init__(self) -> None:
+        self.forget()
+
+    def forget(self) -> None:
+        self.views: ExitStack | None = None
+        """Where an open view is closed in the end; None: there is no such moment."""
+        self.view: View | None = None
+        self.results: dict[str, Mapping[int, StoredResult]] = {}
 
 
 class _DamagedError(Exception):

@@ -115,18 +115,3 @@ def test_offline_builds_what_it_can(project: ProjectFolder, emulator):
     project.json("build", "good")
     (project.root / "out/good.png").unlink()
     assert project.json("build", "--offline", code=1).counts() == {"restored": 1, "failed": 1}
-
-
-def test_a_corrupt_master_is_reported_and_never_paid_for_again(project: ProjectFolder, emulator, tmp_path):
-    write(project, emulator.url)
-    project.json("build")
-    digest = project.lock["images"]["good"]["source"]["digest"]
-    blob = tmp_path / "cache" / "blobs" / digest[:2] / digest
-    blob.chmod(0o644)
-    blob.write_bytes(b"rotten")
-    emulator.reset()
-    project.edit("prompt: a dog, size: 64x64", "prompt: a dog, size: 32x32")
-    for _ in range(2):
-        run = project.json("build", code=1)
-        assert run.counts() == {"unchanged": 1, "failed": 1}
-    assert emulator.ledger()["charges"] == []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 from collections.abc import Callable
 
 import pytest
@@ -79,25 +78,6 @@ def test_generate_allows_it_on_ci(checkout, emulator):
         "restored": 1,
         "submitted": 1,
     }
-
-
-def test_bytes_that_no_cache_has_are_exit_1_and_name_the_image(checkout, emulator, tmp_path):
-    _, fresh = checkout
-    shutil.rmtree(tmp_path / "cache")
-    run = fresh.json("build", "--locked", code=1)
-    failed = [e for e in run.events if e["event"] == "image" and e["status"] == "failed"]
-    assert [e["id"] for e in failed] == ["hero", "icon"]
-    assert emulator.ledger()["charges"] == []
-
-
-def test_a_corrupt_output_blob_is_derived_again_from_its_source(checkout, tmp_path):
-    built, fresh = checkout
-    digest = built.lock["images"]["hero"]["outputs"]["out/hero.png"]["digest"]
-    blob = tmp_path / "cache" / "blobs" / digest[:2] / digest
-    blob.chmod(0o644)
-    blob.write_bytes(b"not it")
-    fresh.json("build", "--locked")
-    assert fresh.read("out/hero.png") == built.read("out/hero.png")
 
 
 def test_no_lock_at_all_is_exit_3(checkout):

@@ -89,18 +89,6 @@ def test_a_reroll_that_fails_changes_nothing(built: ProjectFolder, emulator):
     assert built.read("imgbuild.lock") == lock
 
 
-def test_reroll_repairs_a_corrupt_result(built: ProjectFolder, emulator, tmp_path):
-    digest = built.lock["images"]["icon"]["source"]["digest"]
-    blob = tmp_path / "cache" / "blobs" / digest[:2] / digest
-    blob.chmod(0o644)
-    blob.write_bytes(b"rotten")
-    built.edit("prompt: an anchor, size: 64x64", "prompt: an anchor, size: 32x32")
-    assert built.json("build", code=1).counts() == {"unchanged": 1, "failed": 1}
-    assert built.json("reroll", "icon").counts() == {"generated": 1, "submitted": 1}
-    assert built.lock["images"]["icon"]["take"] == 2
-    assert built.json("build").counts() == {"unchanged": 2}
-
-
 def test_a_clone_that_knows_only_the_lock_rerolls_beyond_its_take(
     built: ProjectFolder, emulator, copy_project
 ):

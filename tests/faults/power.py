@@ -9,7 +9,6 @@ from __future__ import annotations
 import itertools
 import os
 import random
-import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -141,20 +140,29 @@ class Disk:
     def files(self) -> dict[str, bytes]:
         """Every file that can be reached."""
         return {
-            path: bytes(self.contents[file])
-            for path, file in self.names.items()
-            if all(str(parent) in self.folders for parent in self._parents(path))
+            path: bytes(self.contents[file]) for path, file in self.names.items() if self._is_reached(path)
         }
 
     def write(self, roots: Sequence[Path]) -> None:
-        """Put it onto the real disk, in place of what lies there."""
+        """Make the real disk the same; what is so already is not touched."""
+        files = self.files()
+        folders = sorted(folder for folder in self.folders if self._is_reached(folder))
         for root in roots:
-            shutil.rmtree(root)
-        for folder in sorted(self.folders):
-            if all(str(parent) in self.folders for parent in self._parents(folder)):
-                Path(folder).mkdir()
-        for path, data in self.files().items():
-            Path(path).write_bytes(data)
+            for path in sorted(root.rglob("*"), reverse=True):
+                if path.is_dir():
+                    if str(path) not in folders:
+                        path.rmdir()
+                elif str(path) not in files or path.read_bytes() != files[str(path)]:
+                    path.unlink()
+        for folder in folders:
+            Path(folder).mkdir(exist_ok=True)
+        for path, data in files.items():
+            if not Path(path).exists():
+                Path(path).write_bytes(data)
+
+    def _is_reached(self, path: str) -> bool:
+        """Whether all the folders above are there."""
+        return all(str(parent) in self.folders for parent in self._parents(path))
 
     def _parents(self, path: str) -> Iterator[Path]:
         """The folders above, from the innermost, as far as this disk is about them."""

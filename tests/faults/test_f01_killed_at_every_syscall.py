@@ -12,8 +12,6 @@ from project_folder import ProjectFolder, Run
 from workload import CALLS, Workload
 from zygote import Zygote
 
-SAMPLE = 2
-"""Places of each call that a short run tries."""
 ROUND = 50
 """Calls by which each of many killed builds gets further than the one before."""
 
@@ -25,7 +23,7 @@ def work(project: ProjectFolder, emulator, zygote: Zygote, outside: Snapshot) ->
 
 @pytest.mark.timeout(3600)
 def test_killed_before_any_of_its_calls_a_build_is_gone_on_with(
-    work: Workload, sample: Callable, full: bool, count: Callable[[int], None]
+    work: Workload, full: bool, count: Callable[[int], None]
 ):
     survived: Counter[str] = Counter()
 
@@ -36,12 +34,17 @@ def test_killed_before_any_of_its_calls_a_build_is_gone_on_with(
     work.begin()
     assert work.build(CALLS, note).code == 0
     assert set(survived) == set(CALLS)
-    for name in CALLS:
-        for n in sample(range(1, survived[name] + 1), SAMPLE):
-            count(_killed(work, name, n))
-        # Threads make no two runs alike: the last one may be missing, or there may be one more.
-        while full and _killed(work, name, n := n + 1):
-            count(1)
+    for place, name in enumerate(CALLS):
+        if not full:
+            # A place for each call, from the first of one to the last of another.
+            count(_killed(work, name, 1 + place * (survived[name] - 1) // (len(CALLS) - 1)))
+            continue
+        n, killed = 0, True
+        # Threads make no two runs alike: the last ones may be missing, or there may be more.
+        while killed or n < survived[name]:
+            n += 1
+            killed = _killed(work, name, n)
+            count(killed)
 
 
 def test_killed_again_and_again_it_ends_all_the_same(work: Workload, count: Callable[[int], None]):

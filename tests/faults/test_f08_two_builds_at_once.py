@@ -46,6 +46,7 @@ def start_apart(zygote: Zygote, projects: list[ProjectFolder], chance: random.Ra
         time.sleep(chance.choice((0.0, 0.0, chance.uniform(0.0, 0.1), chance.uniform(0.1, 0.4))))
 
 
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("who", ["two builds", "three builds", "two checkouts", "three checkouts"])
 def test_builds_at_once_pay_once_and_say_for_whom_they_wait(
     new_project: Callable[..., ProjectFolder],
@@ -107,6 +108,7 @@ def _build_here(project: ProjectFolder, emit: Emit, ended: Callable[[int], None]
     ended(imgbuild.build(imgbuild.load(project.root), emit=emit))
 
 
+@pytest.mark.timeout(3600)
 def test_two_threads_of_one_program_pay_once(
     new_project: Callable[..., ProjectFolder],
     start_emulator: Callable,

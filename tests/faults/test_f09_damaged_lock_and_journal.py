@@ -197,6 +197,7 @@ def lines_of(path: Path) -> list[bytes]:
     return path.read_bytes().splitlines(keepends=True)
 
 
+@pytest.mark.timeout(1800)
 def test_a_journal_that_is_torn_at_any_byte_of_its_last_line_says_what_it_said_before(
     site: Site, sample: Callable, count: Any
 ) -> None:
@@ -217,6 +218,7 @@ def test_a_journal_that_is_torn_at_any_byte_of_its_last_line_says_what_it_said_b
     assert site.journals() == []
 
 
+@pytest.mark.timeout(1800)
 def test_a_task_whose_id_was_torn_is_not_submitted_again_without_a_word(
     site: Site, start_emulator: Callable, sample: Callable, count: Any
 ) -> None:
@@ -243,6 +245,7 @@ def test_a_task_whose_id_was_torn_is_not_submitted_again_without_a_word(
     check_invariants(site.project, slow.emulator.ledger())
 
 
+@pytest.mark.timeout(1800)
 def test_an_intent_that_was_torn_was_never_sent(site: Site, sample: Callable, count: Any) -> None:
     path = half_paid(site)
     first = lines_of(path)[0]

@@ -65,7 +65,7 @@ def until(condition: Callable[[], object], build: Child) -> None:
         time.sleep(0.005)
 
 
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(3600)
 @pytest.mark.parametrize("how", ["SIGINT", "SIGINT twice", "SIGTERM"])
 @pytest.mark.parametrize("type", ["uniall", "openai"])
 def test_interrupted_at_a_random_time_a_build_is_gone_on_with(

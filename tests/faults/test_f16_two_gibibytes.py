@@ -92,6 +92,7 @@ def verify(site: Site) -> tuple[dict[str, Any], int]:
     return json.loads(lines[-1])["value"], int(most) * 1024
 
 
+@pytest.mark.timeout(600)
 def test_gigabytes_stay_and_are_checked_without_being_held_in_memory(
     site: Site, full: bool, count: Any, tmp_path: Path
 ) -> None:
@@ -124,6 +125,7 @@ def test_gigabytes_stay_and_are_checked_without_being_held_in_memory(
     assert site.paid() == 1
 
 
+@pytest.mark.timeout(600)
 def test_no_record_is_ever_evicted(site: Site, full: bool, count: Any, tmp_path: Path) -> None:
     site.write({"hero": {}})
     site.run("build")

@@ -12,6 +12,7 @@ import importlib
 import json
 import os
 import pkgutil
+import re
 import selectors
 import signal
 import subprocess
@@ -37,6 +38,10 @@ _IMPORTED_LATE = (
     "importlib.resources.readers",
 )
 """What imgbuild's modules do not import, but what they call does."""
+LEFT_OPEN = re.compile(
+    r"Exception ignored in: <.*\n(?:Traceback .*\n)?(?: .*\n)*ResourceWarning: unclosed (?:file|scandir iterator) .*\n"
+)
+"""What Python warns of when a signal interrupts it between opening something and noting that it is open."""
 HELD = "HELD_SYSTEM_CALLS"
 """Set for a command, not by it: it is to ask about its system calls first."""
 
@@ -50,10 +55,12 @@ class Child:
         self._number = number
         self._out = out
         self._err = err
+        self._interrupted = False
 
     def kill(self, number: int = signal.SIGKILL) -> None:
         """Send a signal, unless the command has ended."""
         if not self._zygote.ended(self._number):
+            self._interrupted = self._interrupted or number in (signal.SIGINT, signal.SIGTERM)
             with suppress(ProcessLookupError):
                 os.kill(self.pid, number)
 
@@ -76,7 +83,8 @@ class Child:
         if not self._zygote.ended(self._number, limit):
             self.kill()
             raise AssertionError(f"a command took more than {limit:g} s\n{self.out}\n{self.err}")
-        run = Run(self._zygote.codes[self._number], self.out, self.err)
+        err = LEFT_OPEN.sub("", self.err) if self._interrupted else self.err
+        run = Run(self._zygote.codes[self._number], self.out, err)
         self._out.unlink()
         self._err.unlink()
         return run

@@ -9,13 +9,14 @@ from typing import Any
 from imgbuild.core.image import Image, ImageReference, Size
 from imgbuild.core.manifest.expansion import Claim, Expansion, Link
 from imgbuild.core.manifest.field_values import PARSERS, FieldValues
-from imgbuild.core.manifest.fields import shown
+from imgbuild.core.manifest.fields import is_template, shown
 from imgbuild.core.manifest.items import Given, declared_items
 from imgbuild.core.manifest.origin import Declaration, ImageOrigin
 from imgbuild.core.manifest.project import FileProblem
 from imgbuild.core.manifest.reading import Reading
 from imgbuild.core.manifest.reporter import Reporter
 from imgbuild.core.manifest.template import Compiled
+from imgbuild.core.manifest.template_guard import MAX_RENDERED
 from imgbuild.core.manifest.texts import Renderer, Text, Unrendered, plain
 from imgbuild.core.manifest.yaml12 import Map, Seq
 
@@ -32,11 +33,12 @@ _FLAGS = ("upscale", "embed_prompt")
 
 @dataclass(frozen=True, slots=True)
 class _Field:
-    """A text of a field: `index` in a list."""
+    """A text of a field, or of one item of a list."""
 
     name: str
     text: Text
-    compiled: Compiled
+    compiled: Compiled | None
+    """None for a text that the template engine has nothing to do with."""
 
 
 class Expander:
@@ -69,11 +71,19 @@ class Expander:
         if not items:
             return
         names = {name for _, given in items[:1] for name in given}
-        _One(self, declaration, names).images(items, ids)
+        one = _One(self, declaration, names)
+        one.images(items, ids)
+        if one.includes:
+            self.result.including.add(declaration.name)
 
     def spend(self, text: str) -> None:
         """Count a rendered text; `full` tells when there are too many of them."""
         self._room -= len(text) if text.isascii() else 4 * len(text)
+
+    @property
+    def spent(self) -> int:
+        """Bytes of all rendered texts so far, at most."""
+        return MAX_TEXT - self._room
 
     @property
     def full(self) -> bool:
@@ -114,6 +124,11 @@ class _One:
         self._lists: dict[str, list[_Field]] = {}
         self._derive: tuple[dict[str, Any], ...] = ()
         self._failures: dict[str, int] = {}
+
+    @property
+    def includes(self) -> bool:
+        """Whether a template of it includes a file."""
+        return self._renderer.includes
 
     def images(self, items: list[Given], ids: list[str]) -> None:
         """Make the image of each item."""
@@ -161,18 +176,27 @@ class _One:
                     for item, at in zip(value, value.items_at, strict=True):
                         if isinstance(item, str):
                             texts.append((name, Text(item, value.source, at, layer)))
-        compiled = [(name, text, self._renderer.compile(text)) for name, text in texts]
+        fields = [field for name, text in texts if (field := self._field(name, text)) is not None]
         self._prepare_derive()
-        for name, text, ready in compiled:
-            if ready is None:
-                self._constant[name] = _FAILED
-            elif name in _LISTS:
-                self._lists[name].append(_Field(name, text, ready))
-            elif self._renderer.varies(ready) or name == "prompt_file":
-                self._varying.append(_Field(name, text, ready))
+        for one in fields:
+            varies = one.compiled is not None and self._renderer.varies(one.compiled)
+            if one.name in _LISTS:
+                self._lists[one.name].append(one)
+            elif varies or one.name == "prompt_file":
+                self._varying.append(one)
             else:
-                one = _Field(name, text, ready)
-                self._constant[name] = self._value(one, self._renderer.values, self._renderer.broken, None)
+                value = self._value(one, self._renderer.values, self._renderer.broken, None)
+                self._constant[one.name] = value
+
+    def _field(self, name: str, text: Text) -> _Field | None:
+        """A field's text, ready to be rendered; None, and the field has failed, when it cannot be."""
+        if len(text.text) <= MAX_RENDERED and not is_template(text.text):
+            return _Field(name, text, None)
+        compiled = self._renderer.compile(text)
+        if compiled is None:
+            self._constant[name] = _FAILED
+            return None
+        return _Field(name, text, compiled)
 
     def _prepare_derive(self) -> None:
         layer = self._declaration.merged.fields.get("derive")
@@ -238,11 +262,12 @@ class _One:
         return found
 
     def _value(self, one: _Field, values: Mapping[str, Any], broken: set[str], label: str | None) -> Any:
-        if not broken.isdisjoint(one.compiled.needs):
-            return _FAILED
-        text = one.text
+        text, raw = one.text, one.text.text
         try:
-            raw = self._renderer.render(text, one.compiled, values, label)
+            if one.compiled is not None:
+                if not broken.isdisjoint(one.compiled.needs):
+                    return _FAILED
+                raw = self._renderer.render(text, one.compiled, values, label)
             self._owner.spend(raw)
             return self._owner.values.value(one.name, raw, text.layer.folder)
         except Unrendered:

@@ -43,3 +43,5 @@ class Expansion:
     """Every declaration's name with its ids, without the disabled ones."""
     failed: set[str] = field(default_factory=set)
     """Names of declarations whose ids are not known because something is wrong with them."""
+    including: set[str] = field(default_factory=set)
+    """Names of declarations whose templates include files."""

@@ -14,6 +14,8 @@ def build_order(edges: Mapping[str, Sequence[str]]) -> tuple[tuple[str, ...], li
     `edges` has every id, with the ids that it refers to. A cycle is a path of references that ends
     where it began; with cycles the order is empty.
     """
+    if not any(edges.values()):
+        return tuple(edges), []
     remaining = {id_: list(targets) for id_, targets in edges.items()}
     cycles: list[tuple[str, ...]] = []
     while len(cycles) < _MAX_CYCLES:

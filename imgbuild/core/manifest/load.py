@@ -16,6 +16,7 @@ from imgbuild.core.manifest.model import IncludedManifest, Manifest, Profile, Pr
 from imgbuild.core.manifest.origin import Declaration
 from imgbuild.core.manifest.project import FileProblem, Project, ProjectFiles
 from imgbuild.core.manifest.reading import Reading
+from imgbuild.core.manifest.recall import Memory, NotRecalled, Recalled
 from imgbuild.core.manifest.reporter import Reporter
 from imgbuild.core.manifest.scalar_place import place_in_scalar
 from imgbuild.core.manifest.source import Source
@@ -28,23 +29,43 @@ from imgbuild.core.suggest import did_you_mean
 
 
 def load_project(
-    manifest_path: str, files: ProjectFiles, *, profile: str | None = None, display_root: str = ""
+    manifest_path: str,
+    files: ProjectFiles,
+    *,
+    profile: str | None = None,
+    display_root: str = "",
+    memory: Memory | None = None,
 ) -> Project:
     """Read, check and expand a manifest.
 
-    `display_root` is put before file names in positions. Raises ManifestError with every error, and
-    UsageError for a profile that does not exist.
+    `display_root` is put before file names in positions. `memory`: what the last loading made of the
+    entries, and what this one does. Raises ManifestError with every error, and UsageError for a profile
+    that does not exist.
     """
-    return Loader(manifest_path, files, profile, display_root).load()
+    try:
+        return Loader(manifest_path, files, profile, display_root, memory).load()
+    except (ManifestError, NotRecalled):
+        # With everything read, each error has its right place and its right neighbours.
+        if memory is None or not memory.used:
+            raise
+        memory.forget()
+    return Loader(manifest_path, files, profile, display_root, memory).load()
 
 
 class Loader:
     """One loading of one manifest."""
 
     def __init__(
-        self, manifest_path: str, files: ProjectFiles, profile: str | None, display_root: str
+        self,
+        manifest_path: str,
+        files: ProjectFiles,
+        profile: str | None,
+        display_root: str,
+        memory: Memory | None,
     ) -> None:
         self._path = manifest_path
+        self._memory = memory
+        self._recalled: Recalled | None = None
         self._profile = profile
         self._reading = Reading(files, display_root)
         self._report = Reporter()
@@ -76,15 +97,19 @@ class Loader:
             if _is_disabled(declaration):
                 disabled.add(declaration.name)
             else:
-                expander.expand(declaration)
+                self._expand(declaration, expander)
         expanded = expander.result
+        if self._recalled:
+            self._recalled.join(expanded, expander.spent, self._reading)
         check_paths([*expanded.claims, *self._claims(root)], self._report)
         images, order = resolve_references(expanded, disabled, self._report)
         self._report.raise_if_failed()
+        if self._recalled:
+            self._recalled.keep()
         assert manifest is not None
         overlay = (manifest.profiles or {}).get(self._profile or "")
         return Project(
-            manifest=_with_profile(manifest, overlay),
+            manifest=_with_profile(manifest, overlay).model_copy(update={"images": None}),
             manifest_path=self._path,
             profile=self._profile,
             images=tuple(images),
@@ -97,6 +122,13 @@ class Loader:
             warnings=tuple(_not_built_yet(manifest, images)),
         )
 
+    def _expand(self, declaration: Declaration, expander: Expander) -> None:
+        images, spent = expander.result.images, expander.spent
+        before = len(images)
+        expander.expand(declaration)
+        if self._recalled:
+            self._recalled.remember(declaration, expander.result, images[before:], expander.spent - spent)
+
     def _root(self) -> Map:
         try:
             source = self._reading.source(self._path)
@@ -105,15 +137,18 @@ class Loader:
             hint = "`imgbuild init` writes one; -f names another"
             where = Position(shown_path, 1, 1)
             raise ManifestError([Diagnostic(f"{shown_path} {error}", where, hint=hint)]) from None
-        root = self._parse(source)
+        recalled = self._memory.recall(source, self._profile) if self._memory else None
+        root = self._parse(source, recalled.text if recalled else None)
+        if recalled and recalled.agrees(root):
+            self._recalled = recalled
         self._report_wrong_root(source, root)
         if not isinstance(root, Map):
             self._report.raise_if_failed()
         assert isinstance(root, Map)
         return root
 
-    def _parse(self, source: Source) -> Any:
-        node, problems = parse_yaml(source)
+    def _parse(self, source: Source, text: str | None) -> Any:
+        node, problems = parse_yaml(source, text=text)
         self._report.add_problems(source, problems)
         return node
 

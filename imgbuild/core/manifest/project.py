@@ -43,7 +43,7 @@ class Project:
     """A manifest without errors, expanded."""
 
     manifest: Manifest
-    """With the profile's `budget` in place of its own."""
+    """With the profile's `budget` in place of its own, and without its `images`."""
     manifest_path: str
     profile: str | None
     images: tuple[Image, ...]

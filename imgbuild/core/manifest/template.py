@@ -26,6 +26,9 @@ MAX_CODE = 48 * 1024
 _TAG = re.compile(r"\{\{.*?(?:\}\}|\Z)|\{%.*?(?:%\}|\Z)", re.DOTALL)
 _STRING = re.compile(r"'(?:[^'\\]|\\.)*'|\"(?:[^\"\\]|\\.)*\"", re.DOTALL)
 _UNFIT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
+_OPENING = re.compile(r"\{[{%#]")
+# A tag that ends where its first }} is, and takes no white space from around it.
+_PLAIN_TAG = re.compile(r"\{\{(?![-+])[^{}'\"]*(?<![-+])\}\}")
 
 
 class TemplateFailure(ValueError):
@@ -43,23 +46,39 @@ class TemplateFailure(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
+class _Part:
+    """A stretch of a text that the engine has compiled."""
+
+    text: str
+    template: Template
+    needs: frozenset[str]
+    needs_all: bool
+    includes: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Compiled:
     """A text ready to be rendered. `needs` are the names that it reads."""
 
     text: str
-    template: Template | None
-    needs: frozenset[str]
-    needs_all: bool
+    parts: tuple[tuple[int, _Part], ...] = ()
+    """What the engine renders, each with its offset; the text between them stands as it is."""
+    needs: frozenset[str] = frozenset()
+    needs_all: bool = False
     """It includes a file whose name is not known before it is rendered."""
+    includes: bool = False
+    """It includes files at all."""
 
 
 class Templates:
-    """Compiles each text once. `read` gives the text of an included file, or None."""
+    """Compiles each text once, and each of its tags once for all texts: a thousand prompts have the same
+    few of them. `read` gives the text of an included file, or None."""
 
     def __init__(self, read: Callable[[str], str | None]) -> None:
         self._read = read
         self._sandbox = Sandbox(FunctionLoader(read))
         self._compiled: dict[str, Compiled] = {}
+        self._parts: dict[str, _Part] = {}
 
     def compile(self, text: str) -> Compiled:
         """Parse a text. Raises TemplateFailure."""
@@ -72,19 +91,34 @@ class Templates:
         if len(text) > MAX_RENDERED:
             raise TemplateFailure(f"the text is longer than {MAX_RENDERED:,} characters", 0)
         if not is_template(text):
-            return Compiled(text, None, frozenset(), False)
+            return Compiled(text)
         if len(text) > MAX_CODE and sum(len(tag[0]) for tag in _TAG.finditer(text)) > MAX_CODE:
             raise TemplateFailure(f"the template has more than {MAX_CODE:,} characters of code", 0)
+        parts = tuple((start, self._part(text[start:end], start)) for start, end in _stretches(text))
+        if len(parts) == 1:
+            part = parts[0][1]
+            return Compiled(text, parts, part.needs, part.needs_all, part.includes)
+        # Of several parts none has a statement, and so none includes a file.
+        return Compiled(text, parts, frozenset().union(*(part.needs for _, part in parts)))
+
+    def _part(self, text: str, at: int) -> _Part:
+        """The stretch at an offset. Raises TemplateFailure."""
+        found = self._parts.get(text)
+        if found is not None:
+            return found
         try:
             tree = self._sandbox.parse(text)
             needs, needs_all = self._needs(tree, set())
-            return Compiled(text, self._sandbox.from_string(tree), frozenset(needs), needs_all)
+            includes = any(True for _ in meta.find_referenced_templates(tree))
+            part = _Part(text, self._sandbox.from_string(tree), frozenset(needs), needs_all, includes)
         except TemplateSyntaxError as error:
-            raise _syntax_failure(error, text) from None
+            raise _syntax_failure(error, text, at) from None
         except (RecursionError, MemoryError, SyntaxError):
-            raise TemplateFailure("the template is nested too deeply", 0) from None
+            raise TemplateFailure("the template is nested too deeply", at) from None
         except (ValueError, OverflowError, TypeError, AssertionError) as error:
-            raise TemplateFailure(f"the template cannot be read: {shown(str(error))}", 0) from None
+            raise TemplateFailure(f"the template cannot be read: {shown(str(error))}", at) from None
+        self._parts[text] = part
+        return part
 
     def _needs(self, tree: nodes.Template, seen: set[str]) -> tuple[set[str], bool]:
         """The names that a template and the files that it includes read."""
@@ -107,38 +141,47 @@ class Templates:
 
     def render(self, compiled: Compiled, values: Mapping[str, Any], known: Iterable[str] = ()) -> str:
         """The text with its values. `known` are more names for "did you mean". Raises TemplateFailure."""
-        template = compiled.template
-        if template is None:
+        if not compiled.parts:
             return compiled.text
-        parts: list[str] = []
-        size = 0
+        # The texts between the parts are as long as they are, whatever is rendered.
+        size = len(compiled.text) - sum(len(part.text) for _, part in compiled.parts)
+        made: list[str] = []
+        end = 0
+        at, part = compiled.parts[0]
         try:
-            context = template.new_context({**values, METER: Meter()})
-            for part in template.root_render_func(context):
-                size += len(part)
-                if size > MAX_RENDERED:
-                    raise TooMuch(f"the rendered text is longer than {MAX_RENDERED:,} characters")
-                parts.append(part)
+            context = part.template.new_context({**values, METER: Meter()})
+            for at, part in compiled.parts:
+                made.append(compiled.text[end:at])
+                end = at + len(part.text)
+                for piece in part.template.root_render_func(context):
+                    size += len(piece)
+                    if size > MAX_RENDERED:
+                        raise TooMuch(f"the rendered text is longer than {MAX_RENDERED:,} characters")
+                    made.append(piece)
         # Untrusted code runs here; whatever it raises is its own error.
         except Exception as error:
-            raise self._failure(error, template, [*values, *known]) from None
-        text = "".join(parts)
+            raise self._failure(error, part, at, [*values, *known]) from None
+        made.append(compiled.text[end:])
+        text = "".join(made)
         if not text.isascii() or not text.isprintable():
             unfit = _UNFIT.search(text)
             if unfit:
                 raise TemplateFailure(f"the rendered text holds the character {unfit[0]!a}", 0)
         return text
 
-    def _failure(self, error: Exception, template: Template, names: Iterable[str]) -> TemplateFailure:
-        offset, name = _place(error, template)
+    def _failure(self, error: Exception, part: _Part, at: int, names: Iterable[str]) -> TemplateFailure:
+        """What a part's error means; `at` is its offset in the text."""
+        offset, name = _place(error, part.template)
+        at = 0 if name is not None else at
         if isinstance(error, TemplateSyntaxError):
             return _syntax_failure(error, "", name=error.name)
         if isinstance(error, TemplateNotFound):
             return TemplateFailure(
-                f'there is no file "{shown(str(error.name))}" to include', offset, name=name
+                f'there is no file "{shown(str(error.name))}" to include', at + offset, name=name
             )
         if isinstance(error, MissingName) and error.name is not None:
-            where = _name_offset(self._text(template, name), offset, error.name)
+            text = part.text if name is None else self._read(name) or ""
+            where = at + _name_offset(text, offset, error.name)
             owner = error.owner
             known = names if owner is None else owner if isinstance(owner, Mapping) else ()
             members = sorted({shown(str(name)) for name in known})
@@ -148,24 +191,39 @@ class Templates:
             what = "is undefined" if owner is None else "is no member of this value"
             return TemplateFailure(f'"{shown(error.name)}" {what}', where, name=name, hint=hint)
         if isinstance(error, RecursionError | MemoryError):
-            return TemplateFailure("the template is nested too deeply", offset, name=name)
+            return TemplateFailure("the template is nested too deeply", at + offset, name=name)
         if isinstance(error, UndefinedError | TooMuch):
-            return TemplateFailure(shown(str(error)), offset, name=name)
-        return TemplateFailure(f"the template fails: {shown(str(error))}", offset, name=name)
-
-    def _text(self, template: Template, name: str | None) -> str:
-        if name is not None:
-            return self._read(name) or ""
-        return next((c.text for c in self._compiled.values() if c.template is template), "")
+            return TemplateFailure(shown(str(error)), at + offset, name=name)
+        return TemplateFailure(f"the template fails: {shown(str(error))}", at + offset, name=name)
 
 
-def _syntax_failure(error: TemplateSyntaxError, text: str, name: str | None = None) -> TemplateFailure:
+def _stretches(text: str) -> list[tuple[int, int]]:
+    """Where the engine has something to do: the tags one by one, where they stand for themselves; all of
+    it where there are statements, comments, strings with braces, or white space to be trimmed."""
+    whole = [(0, len(text))]
+    # The engine reads every kind of line break as a line feed.
+    if "\r" in text:
+        return whole
+    tags: list[tuple[int, int]] = []
+    opening = _OPENING.search(text)
+    while opening:
+        tag = _PLAIN_TAG.match(text, opening.start())
+        if tag is None:
+            return whole
+        tags.append(tag.span())
+        opening = _OPENING.search(text, tag.end())
+    return tags
+
+
+def _syntax_failure(
+    error: TemplateSyntaxError, text: str, at: int = 0, name: str | None = None
+) -> TemplateFailure:
     offset = error.lineno
     # The last token is where a text that ends too early is noticed.
     if text and offset >= len(text):
         offset = len(text) - 1
     message = (error.message or "syntax error").rstrip(".")
-    return TemplateFailure(f"template: {shown_message(message)}", offset, name=name)
+    return TemplateFailure(f"template: {shown_message(message)}", at + offset, name=name)
 
 
 def shown_message(message: str) -> str:

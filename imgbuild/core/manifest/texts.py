@@ -54,6 +54,8 @@ class Renderer:
         self.values: dict[str, Any] = {"name": declaration.name}
         self.varying: set[str] = set(self._dynamic)
         self.broken: set[str] = set()
+        self.includes = False
+        """A text includes other files."""
 
     def compile(self, text: Text) -> Compiled | None:
         """The text, with the variables that it needs put in order; None when that was reported."""
@@ -62,6 +64,7 @@ class Renderer:
         except TemplateFailure as failure:
             self._fail(text, failure, None)
             return None
+        self.includes |= compiled.includes
         needs = self._variables if compiled.needs_all else compiled.needs
         for name in sorted(needs):
             self._need(name, [])
@@ -96,13 +99,14 @@ class Renderer:
             self.broken.add(name)
             self._state[name] = "done"
             return
+        self.includes |= compiled.includes
         for needed in sorted(self._variables if compiled.needs_all else compiled.needs):
             if needed != name or not compiled.needs_all:
                 self._need(needed, [*path, name])
         self._state[name] = "done"
         if name in self.broken or not self.broken.isdisjoint(compiled.needs):
             self.broken.add(name)
-        elif compiled.template is None:
+        elif not compiled.parts:
             self.values[name] = value
         elif self.varies(compiled):
             self.varying.add(name)

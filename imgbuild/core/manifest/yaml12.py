@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import math
 import re
 from dataclasses import dataclass
@@ -109,18 +108,20 @@ def pure_events(text: str) -> _Events:
     return cast(_Events, PureParser(text))
 
 
-def parse_yaml(source: Source, events: _Events | None = None) -> tuple[Node, list[Problem]]:
-    """The one document of a text, and everything wrong with it: with problems the tree is a guess."""
+def parse_yaml(
+    source: Source, events: _Events | None = None, *, text: str | None = None
+) -> tuple[Node, list[Problem]]:
+    """The one document of a text, and everything wrong with it: with problems the tree is a guess.
+
+    `text`: the source's text with parts of it made comments, to be read in its place.
+    """
     bad = _UNPRINTABLE.search(source.text)
     if bad:
         what = f"the character {bad[0]!a} cannot stand in YAML"
         return None, [Problem(what, bad.start(), "remove it, or write it as an escape in double quotes")]
-    # A tree of many small containers makes the cycle collector walk it again and again for nothing.
-    was_collecting = gc.isenabled()
-    gc.disable()
     builder = _Builder(source)
     try:
-        builder.read(events or _events(source.text))
+        builder.read(events or _events(source.text if text is None else text))
     except _Fatal as error:
         builder.problems.append(error.problem)
     except MarkedYAMLError as error:
@@ -129,9 +130,6 @@ def parse_yaml(source: Source, events: _Events | None = None) -> tuple[Node, lis
         builder.problems.append(Problem(f"not YAML: {error}", 0))
     except RecursionError:
         builder.problems.append(Problem("nested too deeply", 0))
-    finally:
-        if was_collecting:
-            gc.enable()
     return builder.root, builder.problems
 
 

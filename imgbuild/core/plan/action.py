@@ -142,8 +142,7 @@ class Action:
     @property
     def to_pay(self) -> tuple[int, ...]:
         """The missing takes that nobody has submitted yet."""
-        begun = {take for job in self.open_jobs for take in job.takes}
-        return tuple(take for take in self.missing if take not in begun)
+        return unpaid(self.missing, self.open_jobs)
 
     @property
     def idle(self) -> bool:
@@ -157,18 +156,7 @@ class Action:
 
     def accept(self, outputs: Mapping[str, LockedOutput]) -> LockedImage | None:
         """The lock's entry for these output files; None while there is no result to name."""
-        if self.picked is None:
-            return replace(self.previous, outputs=outputs) if self.previous else None
-        return LockedImage(
-            key=self.picked.key,
-            take=self.picked.take,
-            provider=self.picked.provider,
-            model=self.picked.model,
-            source=LockedSource(
-                self.picked.digest, self.picked.format, self.picked.width, self.picked.height
-            ),
-            outputs=outputs,
-        )
+        return accept(self.picked, self.previous, outputs)
 
     def event(self) -> ActionEvent:
         """The action as it is shown."""
@@ -191,6 +179,28 @@ class Action:
             tuple(notes),
             tuple(output.path for output in self.outputs),
         )
+
+
+def unpaid(missing: Sequence[int], open_jobs: Sequence[OpenJob]) -> tuple[int, ...]:
+    """The missing takes that no open job has submitted yet."""
+    begun = {take for job in open_jobs for take in job.takes}
+    return tuple(take for take in missing if take not in begun)
+
+
+def accept(
+    picked: StoredResult | None, previous: LockedImage | None, outputs: Mapping[str, LockedOutput]
+) -> LockedImage | None:
+    """The lock's entry for these output files of a picked result, or of what the lock had before."""
+    if picked is None:
+        return replace(previous, outputs=outputs) if previous else None
+    return LockedImage(
+        key=picked.key,
+        take=picked.take,
+        provider=picked.provider,
+        model=picked.model,
+        source=LockedSource(picked.digest, picked.format, picked.width, picked.height),
+        outputs=outputs,
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,10 +14,11 @@ from imgbuild.core.events import ActionKind, Cause, Reason
 from imgbuild.core.image import Image, ImageReference, Json, Reference, Size, UrlReference
 from imgbuild.core.jobs import OpenJob, Stage
 from imgbuild.core.lock import Lock, LockedImage, LockedSource
-from imgbuild.core.plan.action import Action, Facts, Mode, OutputPlan, Plan
+from imgbuild.core.plan.action import Action, Facts, Mode, OutputPlan, Plan, accept, unpaid
 from imgbuild.core.plan.outputs import can_have, output_reasons, plan_outputs
 from imgbuild.core.plan.reasons import changed_fields
 from imgbuild.core.plan.resolve import Resolved
+from imgbuild.core.plan.settled import Settled, referenced
 from imgbuild.core.plan.spec import Geometry, Keys, Spec, keys
 from imgbuild.core.results import StoredResult
 
@@ -31,20 +32,28 @@ def make_plan(
     *,
     whole: bool,
     disabled: Collection[str] = (),
+    settled: Settled | None = None,
 ) -> Plan:
     """Plan images, each after the images that it refers to (`order`).
 
     `whole`: these are all images of the manifest, so that other entries of the lock are dropped, except
-    those of `disabled` names.
+    those of `disabled` names. `settled`: what earlier plans found; this one adds what it finds.
     """
     by_id = {resolved.image.id: resolved for resolved in images}
     ours = lock.output_digests()
     masters: dict[str, str | None] = {}
     first: dict[tuple[str, int], str] = {}
     actions: dict[str, Action] = {}
+    memory = settled or Settled()
+    # What others refer to is planned in full: they have to know where its results are.
+    needed = referenced(images)
     for id in order:
         if id in by_id:
-            action = plan_image(by_id[id], lock.images.get(id), facts, masters, ours, mode)
+            one, previous = by_id[id], lock.images.get(id)
+            action = None if id in needed else memory.action(one, previous, facts)
+            if action is None:
+                action = plan_image(one, previous, facts, masters, ours, mode)
+                memory.note(action)
             actions[id] = _share(action, first)
             masters[id] = action.source.digest if action.source else None
     planned = [actions[resolved.image.id] for resolved in images]
@@ -89,33 +98,39 @@ def plan_image(
     reasons += _more_takes(image, choice, mode)
     reasons += output_reasons(image, outputs, previous)
     stuck = (lost and not missing and not again) or (choice.corrupt and source is None)
+    blocked = _blocked(image, choice.corrupt) if stuck else None
     kind = _kind(outputs, missing, choice.corrupt)
-    action = Action(
+    kind = ActionKind.RESTORE if again and kind is ActionKind.DERIVE else kind
+    held = kind is ActionKind.CONFLICT or blocked is not None
+    open_jobs: tuple[OpenJob, ...] = ()
+    if held:
+        source = source or (previous.source if previous else None)
+    elif missing and resolved.sends:
+        try:
+            open_jobs = _open_jobs(found_keys, missing, facts, mode)
+        except JournalError as error:
+            held, blocked = True, f"{error.message}; {error.remedy}"
+    if held:
+        missing, again = (), ()
+    return Action(
         image.id,
-        ActionKind.RESTORE if again and kind is ActionKind.DERIVE else kind,
+        kind,
         tuple(reasons),
+        cost=0.0 if held else _cost(resolved, len(unpaid(missing, open_jobs))),
         resolved=resolved,
         spec=spec,
         keys=found_keys,
         missing=missing,
+        open_jobs=open_jobs,
         take=choice.take,
         picked=choice.picked,
         lost=again,
         source=source,
         outputs=outputs,
         previous=previous,
-        blocked=_blocked(image, choice.corrupt) if stuck else None,
+        entry=previous if held else _entry(outputs, source, choice.picked, previous),
+        blocked=blocked,
     )
-    if action.kind is ActionKind.CONFLICT or action.blocked:
-        kept = previous.source if previous else None
-        return replace(action, missing=(), lost=(), source=source or kept, entry=previous)
-    if missing and resolved.sends:
-        try:
-            action = replace(action, open_jobs=_open_jobs(found_keys, missing, facts, mode))
-        except JournalError as error:
-            trouble = f"{error.message}; {error.remedy}"
-            return replace(action, missing=(), lost=(), entry=previous, blocked=trouble)
-    return replace(action, cost=_cost(resolved, len(action.to_pay)), entry=_entry(action))
 
 
 def _open_jobs(found: Keys, missing: Sequence[int], facts: Facts, mode: Mode) -> tuple[OpenJob, ...]:
@@ -354,11 +369,16 @@ def _cost(resolved: Resolved, count: int) -> float | None:
     return None if resolved.price is None else round(resolved.price * count, 6)
 
 
-def _entry(action: Action) -> LockedImage | None:
+def _entry(
+    outputs: Sequence[OutputPlan],
+    source: LockedSource | None,
+    picked: StoredResult | None,
+    previous: LockedImage | None,
+) -> LockedImage | None:
     """The lock's entry, if every output's bytes are known before the work."""
-    targets = {output.path: output.target for output in action.outputs if output.target is not None}
-    known = action.source is not None and len(targets) == len(action.outputs)
-    return action.accept(targets) if known else None
+    targets = {output.path: output.target for output in outputs if output.target is not None}
+    known = source is not None and len(targets) == len(outputs)
+    return accept(picked, previous, targets) if known else None
 
 
 def _source(result: StoredResult) -> LockedSource:

@@ -29,12 +29,17 @@ class Geometry:
 
     def members(self) -> dict[str, Json]:
         """The set members, by the manifest's field names."""
-        named = {
-            "size": str(self.size) if self.size else None,
-            "ratio": self.ratio,
-            "resolution": self.resolution,
-        }
-        return {name: value for name, value in named.items() if value is not None}
+        members: dict[str, Json] = {}
+        if self.size is not None:
+            members["size"] = str(self.size)
+        if self.ratio is not None:
+            members["ratio"] = self.ratio
+        if self.resolution is not None:
+            members["resolution"] = self.resolution
+        return members
+
+
+_OPTIONAL = ("model", "negative_prompt", "quality", "background", "seed", "mask", "engine")
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,16 +65,10 @@ class Spec:
     def members(self) -> dict[str, Json]:
         """The set members besides the geometry, by the manifest's field names."""
         members: dict[str, Json] = {"prompt": self.prompt}
-        optional: dict[str, Json] = {
-            "model": self.model,
-            "negative_prompt": self.negative_prompt,
-            "quality": self.quality,
-            "background": self.background,
-            "seed": self.seed,
-            "mask": self.mask,
-            "engine": self.engine,
-        }
-        members.update({name: value for name, value in optional.items() if value is not None})
+        for name in _OPTIONAL:
+            value = getattr(self, name)
+            if value is not None:
+                members[name] = value
         if self.params:
             members["params"] = dict(self.params)
         if self.references:
@@ -81,14 +80,16 @@ class Spec:
         return {**self.members(), "asked": self.asked.members(), "declared": self.declared.members()}
 
 
+_CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
 def encode(domain: str, version: int, members: Mapping[str, Json]) -> bytes:
     """Canonical bytes: a header line that names what is encoded, then JSON.
 
     Sorted, without spaces, ASCII only, no NaN: one to one with the members, since JSON tells true from 1
     from 1.0 and every member is present exactly when it is set.
     """
-    text = json.dumps(members, sort_keys=True, separators=(",", ":"), allow_nan=False)
-    return f"imgbuild/{domain}/{version}\n{text}".encode()
+    return f"imgbuild/{domain}/{version}\n{_CANONICAL.encode(members)}".encode()
 
 
 def _generation_1(spec: Spec) -> bytes:

@@ -1,0 +1,1 @@
+"""What imgbuild's speed is held to, measured beside its peers: `python -m benchmarks`."""
