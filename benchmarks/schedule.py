@@ -13,7 +13,7 @@ from benchmarks.scale import Scale
 from benchmarks.table import Table, ratio, seconds
 
 PLACES = 64
-SPEED_UP = 12.0
+SPEED_UP = 8.0
 """A service's time is divided by this, and so is the interval of polls."""
 MEDIAN = 45.0
 """Seconds that an image takes at a real service: 30 to 120 are usual."""

@@ -45,9 +45,10 @@ class Experience:
 def first_wait(interval: float | None, soonest: float, random01: float) -> float:
     """Seconds from a submission to the first question. `interval` is the configured one."""
     least = SHORTEST if interval is None else interval
-    expected = max(soonest, least)
-    # Spread downwards: at first over half an interval, since whole waves are submitted at one time.
-    return expected - random01 * max(_JITTER * expected, least / 2)
+    # Spread over half an interval at least: whole waves of tasks are submitted at one time.
+    if soonest <= 0:
+        return least * (1 + random01 / 2)
+    return max(soonest - random01 * max(_JITTER * soonest, least / 2), least)
 
 
 def next_wait(interval: float | None, age: float, late: float, random01: float) -> float:
