@@ -57,7 +57,7 @@ def measure(scale: Scale) -> Table:
         project = _project(path / "project", masters)
         pristine = project.cache.rename(path / "pristine")
         files = _masters(pristine, path / "masters")
-        build = project.command("build", expect=f"{count} derived")
+        build = project.command("build", expect=f"{masters} derived")
         commands = [replace(build, prepare=partial(_underived, project, pristine))]
         peer = _sharp(files, path / "sharp", count)
         if peer:
@@ -98,17 +98,20 @@ def _row(one: Series, count: int, size: int, theirs: Series | None) -> tuple[str
 
 
 def _project(root: Path, masters: int) -> Project:
-    """Six images of each prompt, which all want the same generation, and its result in the cache."""
+    """An image of each prompt with six files, and its master in the cache."""
     root.mkdir()
     project = Project(root)
+    largest = "{}x{}".format(*_SIZES[-1])
+    smaller = [width for width, _ in _SIZES[:-1]]
     project.manifest.write_text(
         _HEAD
         + "".join(
-            f"  p{number}-{width}-{format}:\n    prompt: scene {number}\n    size: {width}x{height}\n"
-            f"    output: out/p{number}-{width}.{format}\n"
+            f"  p{number}:\n    prompt: scene {number}\n    size: {largest}\n"
+            f"    output: out/p{number}-{_SIZES[-1][0]}.avif\n    derive:\n"
+            f"      - {{widths: {smaller}, formats: [avif, webp], output: {name}}}\n"
+            f"      - {{size: {largest}, formats: [webp], output: {name}}}\n"
             for number in range(masters)
-            for width, height in _SIZES
-            for format in _ENCODERS
+            for name in [f'"out/p{number}-{{{{ width }}}}.{{{{ format }}}}"']
         )
     )
     workspace = project.open()

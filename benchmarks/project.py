@@ -18,7 +18,7 @@ from tempfile import mkdtemp
 from benchmarks.measure import PYTHON, Command
 from imgbuild.core.lock import Lock, LockedImage, LockedOutput, LockedSource, render_lock
 from imgbuild.core.plan.action import Action
-from imgbuild.core.plan.outputs import make_recipe
+from imgbuild.core.plan.outputs import files_of, make_recipe
 from imgbuild.core.results import StoredOutput, StoredResult
 from imgbuild.images.encode import encoder
 from imgbuild.run.planning import plan_workspace
@@ -180,8 +180,9 @@ def _results(action: Action, root: Path) -> tuple[StoredResult, StoredOutput]:
         created="2026-01-01T00:00:00+00:00",
         declared=(*action.keys.declared, *action.keys.picture),
     )
+    own, *_ = files_of(action.resolved.image)
     made = StoredOutput(
-        recipe_key=make_recipe(action.resolved, digest).key(),
+        recipe_key=make_recipe(action.resolved, own, digest, result.key, result.provider).key(),
         encoder=encoder("png"),
         source=digest,
         digest=digest,

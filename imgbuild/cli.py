@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 COMMANDS: Mapping[str, Mapping[str, str]] = {
     "Build": {
         "build": "generate, derive and restore what is missing or changed",
+        "watch": "build now, and again whenever something is saved",
         "plan": "what build would do, why, and what it costs",
         "check": "every error of the manifest, without network",
         "explain": "why an image is to be generated again, or is not",
@@ -26,12 +27,15 @@ COMMANDS: Mapping[str, Mapping[str, str]] = {
     },
     "Look": {
         "list": "every image, one a line",
-        "show": "all that is known about an image",
+        "show": "all that is known about an image, or about any file",
+        "gallery": "a page with every image, its takes and its files",
+        "diff": "the images that changed since a git revision",
         "providers": "the configured services, and which of them may have your key",
     },
     "Choose": {
         "takes": "the candidates that an image has, and which one is picked",
         "pick": "make another take the accepted one",
+        "adopt": "accept a file of your own as the image",
         "reroll": "pay for more takes of the same spec, and pick the first new one",
     },
     "Keep house": {

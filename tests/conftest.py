@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 import pytest
 from project_folder import ProjectFolder
+from zygote import Zygote
 
 from imgbuild.emulator.options import EmulatorOptions
 from imgbuild.emulator.server import running
@@ -38,10 +39,12 @@ class Emulator:
 
 @contextmanager
 def _started(options: EmulatorOptions) -> Iterator[Emulator]:
+    # A server that closes an idle connection does so at the very moment when it is wanted again.
+    limits = httpx.Limits(max_keepalive_connections=0)
     # Loopback is plain HTTP: without verify=False each client would load the machine's certificates.
     with (
         running(options) as url,
-        httpx.Client(base_url=url, trust_env=False, verify=False, timeout=60) as http,
+        httpx.Client(base_url=url, trust_env=False, verify=False, timeout=60, limits=limits) as http,
     ):
         yield Emulator(url, http)
 
@@ -59,6 +62,14 @@ def emulator(_shared_emulator: Emulator) -> Emulator:
     return _shared_emulator
 
 
+@pytest.fixture(scope="session")
+def zygote(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Zygote]:
+    """Runs commands at a tenth of the price of real processes, and can kill them."""
+    running = Zygote(tmp_path_factory.mktemp("zygote"))
+    yield running
+    running.close()
+
+
 @pytest.fixture
 def start_emulator() -> Iterator[Callable[..., Emulator]]:
     """Starts emulators with the given `EmulatorOptions` (no latency unless told), until the test ends."""
@@ -71,7 +82,7 @@ def start_emulator() -> Iterator[Callable[..., Emulator]]:
 
 
 @pytest.fixture
-def new_project(tmp_path: Path) -> Callable[..., ProjectFolder]:
+def new_project(tmp_path: Path, zygote: Zygote) -> Callable[..., ProjectFolder]:
     """Makes project folders: each with a home of its own, and one cache for all unless told otherwise."""
 
     def make(name: str = "project", cache: str = "cache") -> ProjectFolder:
@@ -85,7 +96,7 @@ def new_project(tmp_path: Path) -> Callable[..., ProjectFolder]:
             "STUDIO_KEY": "sk-canary-7f3a",
             "PYTHONWARNINGS": "error",
         }
-        return ProjectFolder(root, environ)
+        return ProjectFolder(root, environ, zygote)
 
     return make
 

@@ -7,10 +7,13 @@ import math
 import re
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from imgbuild.core.errors import UsageError
 from imgbuild.core.suggest import did_you_mean
+
+if TYPE_CHECKING:
+    from imgbuild.core.image import Image
 
 FORMATS = ("text", "json", "github")
 _VALUED = {"-C": "directory", "-f": "file", "--profile": "profile", "--output-format": "format"}
@@ -121,11 +124,34 @@ def add_targets(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def one_image(target: str, images: Sequence[Image]) -> Image:
+    """The only image that a target means.
+
+    Raises:
+        UsageError: it means several, or none.
+    """
+    from imgbuild.core.targets import select
+
+    found = select([target], images)
+    if len(found) > 1:
+        several = ", ".join(image.id for image in found[:4])
+        raise UsageError(f'"{target}" means {len(found)} images: {several} ...', remedy="name one")
+    return found[0]
+
+
 def positive(text: str) -> int:
     """A whole number of at least 1."""
     number = int(text) if text.isascii() and text.isdigit() and len(text) < 10 else 0
     if number < 1:
         raise argparse.ArgumentTypeError(f'"{text}" is not a whole number of at least 1')
+    return number
+
+
+def port(text: str) -> int:
+    """The number of a port; 0 stands for any free one."""
+    number = int(text) if text.isascii() and text.isdigit() else -1
+    if not 0 <= number <= 65535:
+        raise argparse.ArgumentTypeError(f'"{text}" is not a port from 0 to 65535')
     return number
 
 

@@ -1,4 +1,4 @@
-"""`imgbuild cache stats|verify|gc|path`: the results that were paid for, and what comes from them."""
+"""`imgbuild cache stats|verify|gc|push|pull|path`: what was paid for, and what comes from it."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from imgbuild.commands.arguments import add_targets
 from imgbuild.commands.context import Context
 from imgbuild.core.errors import UsageError
 from imgbuild.core.events import DataEvent
@@ -31,9 +32,11 @@ def configure(parser: argparse.ArgumentParser) -> None:
     """Add the verb's own options."""
     parser.add_argument(
         "question",
-        choices=("stats", "verify", "gc", "path"),
-        help="stats: how much there is; verify: hash and repair it; gc: make room; path: the folder",
+        choices=("stats", "verify", "gc", "push", "pull", "path"),
+        help="stats: how much there is; verify: hash and repair it; gc: make room; push, pull: send to the "
+        "shared cache or fetch from it what one side lacks; path: the folder",
     )
+    add_targets(parser)
     gc = parser.add_argument_group("gc")
     gc.add_argument("--max-size", type=_size, metavar="SIZE", help="keep at most this much, e.g. 5GB")
     gc.add_argument("--max-age", type=_age, metavar="AGE", help="keep nothing older than this, e.g. 90d")
@@ -48,6 +51,10 @@ def run(args: argparse.Namespace, context: Context) -> int:
     """
     if args.question == "gc" and args.max_size is None and args.max_age is None:
         raise UsageError("gc needs a bound", remedy="give --max-size 5GB, --max-age 90d, or both")
+    if args.targets and args.question not in ("push", "pull"):
+        raise UsageError(f"cache {args.question} takes no targets", remedy="push and pull do")
+    if args.question in ("push", "pull"):
+        return _transfer(args, context)
     cache = open_own_cache(context)
     display = context.display
     match args.question:
@@ -84,6 +91,22 @@ def open_own_cache(context: Context) -> Cache:
     from imgbuild.run.workspace import cache_dir, load
 
     return open_cache(cache_dir(invocation, load(invocation).project))
+
+
+def _transfer(args: argparse.Namespace, context: Context) -> int:
+    """Push or pull; 1 where something that the lock names is nowhere."""
+    invocation = context.invocation(require_remote=True)
+    from imgbuild.run.shared_transfer import pull, push
+    from imgbuild.run.workspace import open_workspace
+
+    moved = (push if args.question == "push" else pull)(open_workspace(invocation), args.targets)
+    done = "sent" if args.question == "push" else "fetched"
+    has = f"{moved.results} results and {moved.outputs} files made from them"
+    lines = [line(f"{moved.files} files, {size_in_bytes(moved.bytes)} {done}; {has} are on both sides")]
+    if moved.absent:
+        lines.append(line(Span("absent", "bold red"), f"  {moved.absent} files that the lock names"))
+    context.display.show(DataEvent(args.question, {**asdict(moved)}), lines)
+    return 1 if moved.absent else 0
 
 
 def _needed(context: Context) -> Collection[str]:

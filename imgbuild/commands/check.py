@@ -21,9 +21,13 @@ def run(args: argparse.Namespace, context: Context) -> int:
         ManifestError: with everything that is wrong.
     """
     invocation = context.invocation()
+    from imgbuild.run.unfamiliar import unfamiliar
     from imgbuild.run.workspace import load
 
-    count = len(load(invocation).project.images)
+    loaded = load(invocation)
+    for warning in unfamiliar(invocation, loaded.project, loaded.types):
+        context.display.handle(warning)
+    count = len(loaded.project.images)
     if not args.quiet:
         context.display.show(DataEvent("check", {"images": count}), [line(f"{images(count)}, no errors")])
     return 0

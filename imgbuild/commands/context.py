@@ -51,7 +51,14 @@ class Context:
         """
         return self.folder / (self.file or MANIFEST)
 
-    def invocation(self, *, placeholder: bool = False, needs_manifest: bool = True) -> Invocation:
+    def invocation(
+        self,
+        *,
+        placeholder: bool = False,
+        needs_manifest: bool = True,
+        offline: bool = False,
+        require_remote: bool = False,
+    ) -> Invocation:
         """How this call reaches its project.
 
         Raises:
@@ -73,6 +80,8 @@ class Context:
             placeholder,
             self.environ,
             "" if root == Path() else root.as_posix(),
+            offline,
+            require_remote,
         )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+from imgbuild.commands.arguments import port
 from imgbuild.commands.context import Context
 from imgbuild.core.durations import parse_duration
 from imgbuild.core.events import DataEvent
@@ -16,9 +17,7 @@ _PORT = 8188
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the verb's own options."""
-    parser.add_argument(
-        "--port", type=_port, default=_PORT, metavar="P", help=f"0 for any free one ({_PORT})"
-    )
+    parser.add_argument("--port", type=port, default=_PORT, metavar="P", help=f"0 for any free one ({_PORT})")
     parser.add_argument(
         "--latency", type=_seconds, default=2.0, metavar="TIME", help="what a task takes (2s)"
     )
@@ -77,13 +76,6 @@ def _welcome(url: str) -> list[Line]:
         (),
         line(f"what was charged: {url}/_emulate/ledger; Ctrl-C ends it"),
     ]
-
-
-def _port(text: str) -> int:
-    number = int(text) if text.isascii() and text.isdigit() else -1
-    if not 0 <= number <= 65535:
-        raise argparse.ArgumentTypeError(f'"{text}" is not a port from 0 to 65535')
-    return number
 
 
 def _seconds(text: str) -> float:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Mapping
+from typing import TYPE_CHECKING
 
 from imgbuild.commands.context import Context
 from imgbuild.core.events import ActionKind, DataEvent
-from imgbuild.core.image import Image, Json
+from imgbuild.core.image import Json
 from imgbuild.ui.spans import Span, table
 from imgbuild.ui.words import SIGNS
+
+if TYPE_CHECKING:
+    from imgbuild.core.plan.action import Action
 
 _STATUS: Mapping[ActionKind, str] = {
     ActionKind.NONE: "up to date",
@@ -37,16 +41,17 @@ def run(args: argparse.Namespace, context: Context) -> int:
     from imgbuild.run.planning import plan_workspace
     from imgbuild.run.workspace import load, open_workspace
 
-    kinds: Mapping[str, ActionKind] = {}
+    actions: Mapping[str, Action] = {}
     if args.status:
         workspace = open_workspace(invocation)
         project = workspace.project
-        kinds = {action.id: action.kind for action in plan_workspace(workspace, args.targets).actions}
+        actions = {action.id: action for action in plan_workspace(workspace, args.targets).actions}
     else:
         project = load(invocation).project
     chosen = select(args.targets, project.images)
     rows = table(
-        [Span(image.id, "bold"), *_status(image, kinds), Span(image.output, "dim")] for image in chosen
+        [Span(image.id, "bold"), *_status(actions.get(image.id)), Span(image.output, "dim")]
+        for image in chosen
     )
     for image, row in zip(chosen, rows, strict=True):
         facts: dict[str, Json] = {
@@ -55,11 +60,16 @@ def run(args: argparse.Namespace, context: Context) -> int:
             "provider": image.provider,
             "tags": list(image.tags),
         }
-        status: dict[str, Json] = {"status": kinds[image.id].value} if image.id in kinds else {}
-        context.display.show(DataEvent("image", {**facts, **status}), [row])
+        action = actions.get(image.id)
+        if action is not None:
+            facts |= {"status": action.kind.value, "blocked": action.blocked}
+        context.display.show(DataEvent("image", facts), [row])
     return 0
 
 
-def _status(image: Image, kinds: Mapping[str, ActionKind]) -> list[Span]:
-    kind = kinds.get(image.id)
-    return [] if kind is None else [Span(_STATUS[kind], SIGNS[kind].style)]
+def _status(action: Action | None) -> list[Span]:
+    if action is None:
+        return []
+    if action.blocked is not None:
+        return [Span("lost", "bold red")]
+    return [Span(_STATUS[action.kind], SIGNS[action.kind].style)]

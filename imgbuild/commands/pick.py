@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import argparse
 
-from imgbuild.commands.arguments import positive
+from imgbuild.commands.arguments import one_image, positive
 from imgbuild.commands.context import Context
-from imgbuild.core.errors import UsageError
 
 
 def configure(parser: argparse.ArgumentParser) -> None:
     """Add the verb's own options."""
-    parser.add_argument("target", metavar="TARGET", help="one image: its id, name or output")
-    parser.add_argument("take", type=positive, metavar="K", help="the take's number, as `takes` lists it")
+    parser.add_argument("target", metavar="TARGET", help="one image: its id, name or an output's path")
+    parser.add_argument(
+        "take",
+        type=_take,
+        metavar="K",
+        help="the take's number, or the handle of any result such as 3f2a9c.2, as `takes --all` lists them",
+    )
 
 
 def run(args: argparse.Namespace, context: Context) -> int:
@@ -22,13 +26,15 @@ def run(args: argparse.Namespace, context: Context) -> int:
         UsageError: the target means several images, or there is no such take.
     """
     invocation = context.invocation()
-    from imgbuild.core.targets import select
-    from imgbuild.run.takes import pick
+    from imgbuild.run.choose import pick, pick_result
     from imgbuild.run.workspace import open_workspace
 
     workspace = open_workspace(invocation)
-    images = select([args.target], workspace.project.images)
-    if len(images) > 1:
-        several = ", ".join(image.id for image in images[:4])
-        raise UsageError(f'"{args.target}" means {len(images)} images: {several} ...', remedy="name one")
-    return pick(workspace, images[0], args.take, context.display.handle)
+    image = one_image(args.target, workspace.project.images)
+    if isinstance(args.take, int):
+        return pick(workspace, image, args.take, context.display.handle)
+    return pick_result(workspace, image, args.take, context.display.handle)
+
+
+def _take(text: str) -> int | str:
+    return text if "." in text and not text.startswith("-") else positive(text)

@@ -75,8 +75,8 @@ def run(args: argparse.Namespace, context: Context) -> int:
 
 def _listed(invocation: Invocation, project: Project, types: Mapping[str, ProviderType]) -> dict[str, Listed]:
     from imgbuild.providers.base import ProgramType
-    from imgbuild.run.connections import fill_in, read_variables
     from imgbuild.run.trust import is_program_trusted, is_trusted
+    from imgbuild.run.variables import fill_in, read_variables
 
     values = read_variables(invocation.root, invocation.environ)
     listed: dict[str, Listed] = {}

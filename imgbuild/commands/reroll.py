@@ -26,7 +26,7 @@ def run(args: argparse.Namespace, context: Context) -> int:
     invocation = context.invocation()
     from imgbuild.core.targets import select
     from imgbuild.run.build import BuildOptions
-    from imgbuild.run.takes import reroll
+    from imgbuild.run.choose import reroll
     from imgbuild.run.workspace import open_workspace
 
     workspace = open_workspace(invocation)

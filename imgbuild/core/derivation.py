@@ -5,52 +5,69 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 
-from imgbuild.core.image import Fit, Json, Size
+from imgbuild.core.image import NO_OPERATIONS, Json, Metadata, Operations, Size
 
 RECIPE_VERSION = 1
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """From a source blob to one file. Changing it is always free.
-
-    `caption` is drawn by the placeholder's outputs only: the id is no part of a generation key, so
-    two images that share a card still show their own names.
-    """
+    """From a source blob to one file. Changing it is always free."""
 
     source: str
     """SHA-256 of the master."""
     format: str
     """png, jpeg, webp or avif."""
-    size: Size | None = None
-    """The file's exact size; None keeps the master's."""
-    fit: Fit = "cover"
-    caption: str | None = None
+    operations: Operations = NO_OPERATIONS
     options: Mapping[str, Json] = field(default_factory=dict)
     """Encoder options; empty means imgbuild's defaults."""
-    metadata: Mapping[str, str] = field(default_factory=dict)
+    metadata: Metadata = "provenance"
+    embedded: Mapping[str, str] = field(default_factory=dict)
     """Provenance to embed besides DigitalSourceType: prompt, model, key."""
 
     def canonical(self) -> bytes:
         """A versioned encoding, one to one with the recipe: sorted JSON without unset members."""
-        members: dict[str, Json] = {"source": self.source, "format": self.format}
-        if self.size is not None:
-            members["size"] = [self.size.width, self.size.height]
-            members["fit"] = self.fit
-        if self.caption is not None:
-            members["caption"] = self.caption
+        members: dict[str, Json] = {"source": self.source, "format": self.format, **_members(self.operations)}
         if self.options:
             members["options"] = dict(self.options)
-        if self.metadata:
-            members["metadata"] = dict(self.metadata)
+        if self.metadata != "provenance":
+            members["kept"] = self.metadata
+        if self.embedded:
+            members["metadata"] = dict(self.embedded)
         text = json.dumps(members, sort_keys=True, separators=(",", ":"), allow_nan=False)
         return f"imgbuild/derivation/{RECIPE_VERSION}\n{text}".encode()
 
     def key(self) -> str:
         """SHA-256 over the canonical encoding, without the encoder's version."""
         return hashlib.sha256(self.canonical()).hexdigest()
+
+
+def exact_size(operations: Operations) -> Size | None:
+    """The finished file's size, where it does not depend on the master."""
+    size = operations.size
+    if size is None:
+        return None
+    width, height = size.width + 2 * operations.pad, size.height + 2 * operations.pad
+    if operations.pow2:
+        width, height = 1 << (width - 1).bit_length(), 1 << (height - 1).bit_length()
+    return Size(width, height)
+
+
+def _members(operations: Operations) -> dict[str, Json]:
+    """The operations that are set; `fit` and `focus` only where they have a size to fill."""
+    members: dict[str, Json] = {}
+    for one in fields(operations):
+        value = getattr(operations, one.name)
+        if value != one.default and one.name not in ("size", "fit", "focus"):
+            members[one.name] = list(value) if isinstance(value, tuple) else value
+    if operations.size is not None:
+        members["size"] = [operations.size.width, operations.size.height]
+        members["fit"] = operations.fit
+        if operations.focus is not None and operations.fit == "cover":
+            members["focus"] = operations.focus
+    return members
 
 
 def derivation_key(recipe_key: str, encoder: str) -> str:

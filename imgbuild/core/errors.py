@@ -92,13 +92,21 @@ class LockfileError(ImgbuildError):
 
 
 class LockedError(ImgbuildError):
-    """`--locked`: the manifest and the lock disagree."""
+    """`--locked`: the manifest and the lock disagree. `diagnostics` say it image by image, with places."""
 
     exit_code = 3
 
-    def __init__(self, message: str, *, ids: Iterable[str] = (), remedy: str | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        ids: Iterable[str] = (),
+        diagnostics: Iterable[Diagnostic] = (),
+        remedy: str | None = None,
+    ) -> None:
         super().__init__(message, remedy=remedy)
         self.ids = tuple(ids)
+        self.diagnostics = tuple(diagnostics)
 
 
 class BudgetError(ImgbuildError):

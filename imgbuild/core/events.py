@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Literal
 
+from imgbuild.core.errors import Position
 from imgbuild.core.image import Json
 
 FORMAT_VERSION = "1.0"
@@ -132,6 +133,8 @@ class ImageEvent:
     outputs: tuple[str, ...] = ()
     error: Failure | None = None
     cost: float | None = dataclasses.field(default=None, metadata={"optional": True})
+    at: Position | None = dataclasses.field(default=None, metadata={"internal": True})
+    """Where the manifest declares it, for displays that point there."""
     event: Literal["image"] = "image"
 
 

@@ -211,7 +211,10 @@ def _from_intent(name: str, event: Mapping[str, Json]) -> OpenJob:
             "draft": dict(draft),
         }:
             numbers = tuple(take for take in takes if isinstance(take, int))
-            price = None if cost is None else float(cost)
+            try:
+                price = None if cost is None else float(cost)
+            except OverflowError:
+                raise ValueError("a price that no number can hold") from None
             return OpenJob(
                 name,
                 key,

@@ -12,6 +12,7 @@ from imgbuild.core.errors import LockfileError
 
 LOCK_VERSION = 1
 _DIGEST = re.compile(r"[0-9a-f]{64}")
+_OUTSIDE = re.compile(r"^$|^/|^[A-Za-z]:|(?:^|/)\.\.(?:/|$)|[\\\0]")
 _MARKER = re.compile(r"^(<{7}|={7}|>{7}|\|{7})( |$)", re.MULTILINE)
 
 
@@ -168,6 +169,8 @@ def _image(data: Any, where: str) -> LockedImage:
         raise _Wrong(f"{where}: outputs must be an object")
     outputs: dict[str, LockedOutput] = {}
     for path, value in entry["outputs"].items():
+        if _OUTSIDE.search(path):
+            raise _Wrong(f"{where}: the output {path!a} leads out of the project")
         place = f"{where}, output {path}"
         output = _object(value, place, {"bytes", "digest", "height", "width"})
         outputs[path] = LockedOutput(

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 
 from imgbuild.core.image import Json
 
+ADOPTED = "adopted"
+"""The provider of a person's own file that was accepted as an image."""
 STORED = "stored"
 """The outcome of a payment that gave a result."""
 MOST = 1e15
@@ -99,7 +101,8 @@ def payment_of(result: StoredResult) -> Payment | None:
         return None
     priced = result.unit is not None and is_amount(result.cost)
     return Payment(
-        id=f"{result.key}.{result.take}.{result.created}",
+        # Also by the submission: what is lost and paid for again may come in the same second.
+        id=f"{result.key}.{result.take}.{result.job or result.created}",
         image_id=result.image_id,
         project=result.project,
         provider=result.provider,

@@ -5,11 +5,28 @@ from __future__ import annotations
 import re
 import unicodedata
 
-_FORBIDDEN = re.compile(r'[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff<>:"|?*]')
+_FORBIDDEN = re.compile(r'[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff\ue000-\ue03f<>:"|?*]')
 _DRIVE = re.compile(r"[A-Za-z]:")
 # Windows gives these names to devices, with any extension.
 _RESERVED = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³])(\..*)?", re.IGNORECASE)
 _LOCK = re.compile(r"imgbuild(\..*)?\.lock", re.IGNORECASE)
+# Where programs keep keys.
+_SECRETS = frozenset(
+    {
+        ".env",
+        ".envrc",
+        ".netrc",
+        "_netrc",
+        ".npmrc",
+        ".pypirc",
+        ".git-credentials",
+        ".ssh",
+        ".aws",
+        ".gnupg",
+        ".kube",
+        ".docker",
+    }
+)
 _MAX_PART = 255
 _MAX_PATH = 1024
 
@@ -73,13 +90,26 @@ def _check_part(part: str) -> None:
         raise UnsafePath(f"has a name longer than {_MAX_PART} bytes")
     if _RESERVED.fullmatch(part):
         raise UnsafePath(f'has the name "{part}", which Windows reserves')
+    reason = _private(part)
+    if reason:
+        raise UnsafePath(reason)
+
+
+def private_reason(path: str) -> str | None:
+    """Why a path that exists may not be used, wherever a link to it lies: whose it is. None: it may."""
+    return next(filter(None, map(_private, path.split("/"))), None)
+
+
+def _private(part: str) -> str | None:
     key = collision_key(part) if part.isascii() else _visible(part)
     if key == ".git" or re.fullmatch(r"git~[0-9]+", key):
-        raise UnsafePath("is inside .git")
+        return "is inside .git"
     if key == ".imgbuild":
-        raise UnsafePath("is inside .imgbuild, which can be thrown away at any time")
-    if key == ".env" or key.startswith(".env."):
-        raise UnsafePath("is a file of secrets")
+        return "is inside .imgbuild, which can be thrown away at any time"
+    # What GitHub's Google login leaves in the checkout.
+    if key in _SECRETS or key.startswith((".env.", "gha-creds-")):
+        return "is a file of secrets"
+    return None
 
 
 def _visible(part: str) -> str:

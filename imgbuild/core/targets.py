@@ -20,7 +20,7 @@ def select(targets: Sequence[str], images: Sequence[Image]) -> tuple[Image, ...]
         return tuple(images)
     chosen: set[str] = set()
     for target in targets:
-        matching = {image.id for image in images if _means(target, image)}
+        matching = {image.id for image in images if means(target, image)}
         if not matching:
             raise UsageError(f'no image is called "{target}"', remedy=_remedy(target, images))
         chosen |= matching
@@ -42,19 +42,24 @@ def with_references(chosen: Iterable[Image], images: Sequence[Image]) -> tuple[I
     return tuple(image for image in images if image.id in wanted)
 
 
-def _means(target: str, image: Image) -> bool:
-    if target in (image.id, image.name, image.output):
-        return True
+def means(target: str, image: Image) -> bool:
+    """Whether a target means this image."""
+    return names(target, image) or any(matches(target, file.path) for file in image.derive)
+
+
+def names(target: str, image: Image) -> bool:
+    """Whether a target means this image by its id, its name, a tag or its own output."""
     if target.startswith("tag:"):
         return target.removeprefix("tag:") in image.tags
-    if "*" in target or "?" in target:
-        return _glob(target).fullmatch(image.id) is not None
-    return target.removeprefix("./") == image.output
+    return target == image.name or matches(target, image.id) or target.removeprefix("./") == image.output
 
 
-def _glob(target: str) -> re.Pattern[str]:
-    """Only * and ? are special: ids have brackets of their own."""
-    return re.compile("".join({"*": ".*", "?": "."}.get(c, re.escape(c)) for c in target), re.DOTALL)
+def matches(target: str, text: str) -> bool:
+    """Whether a target is this text, or a glob for it. Only * and ? are special: ids have brackets."""
+    if "*" not in target and "?" not in target:
+        return target.removeprefix("./") == text if "/" in target else target == text
+    parts = ({"*": ".*", "?": "."}.get(c, re.escape(c)) for c in target)
+    return re.fullmatch("".join(parts), text, re.DOTALL) is not None
 
 
 def _remedy(target: str, images: Sequence[Image]) -> str:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from imgbuild.core.errors import UsageError
 from imgbuild.emulator.options import EmulatorOptions
+from imgbuild.run.listening import listen
 
 if TYPE_CHECKING:
     import uvicorn
@@ -88,7 +89,7 @@ def serve(
     extra is not installed.
     """
     server = _server(options)
-    listener = _listen(host, port)
+    listener = listen(host, port)
     with listener:
         if on_ready is not None:
             on_ready(_url(listener))
@@ -99,7 +100,7 @@ def serve(
 def running(options: EmulatorOptions, host: str = "127.0.0.1", port: int = 0) -> Iterator[str]:
     """Serve from a thread while the block runs; gives the address. Raises as `serve` does."""
     server = _server(options)
-    with _listen(host, port) as listener:
+    with listen(host, port) as listener:
         thread = threading.Thread(target=server.run, kwargs={"sockets": [listener]}, name="emulator")
         thread.start()
         try:
@@ -127,23 +128,6 @@ def _server(options: EmulatorOptions) -> uvicorn.Server:
         timeout_graceful_shutdown=_GRACE,
     )
     return uvicorn.Server(config)
-
-
-def _listen(host: str, port: int) -> socket.socket:
-    if not 0 <= port <= 65_535:
-        raise UsageError(f"{port} is no port", remedy="choose one from 1 to 65535, or 0 for any free one")
-    family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    try:
-        listener = socket.create_server((host, port), family=family, backlog=1024)
-    except OSError as error:
-        raise UsageError(
-            f"cannot listen on {host} port {port}: {error.strerror}",
-            remedy="choose another with --port, or --port 0 for any free one",
-        ) from error
-    # Connections inherit it. asyncio sets it only on sockets that were made with the protocol's number;
-    # without it each answer on a kept connection waits 40 ms for an acknowledgement.
-    listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    return listener
 
 
 def _url(listener: socket.socket) -> str:

@@ -46,10 +46,17 @@ def opened(path: Path) -> Iterator[tuple[ImageFacts, FileIO]]:
 
 
 def load(file: FileIO, facts: ImageFacts, *, shrink: int = 1) -> pyvips.Image:
-    """Open for one pass from top to bottom, as stored (not rotated). `shrink` is JPEG's: 1, 2, 4 or 8."""
+    """Open for one pass from top to bottom, as stored (not rotated).
+
+    `shrink`: so many times smaller, where the decoder can: JPEG by 2, 4 or 8, WebP by any whole number.
+    """
     file.seek(0)
     source = pyvips.Source.new_from_descriptor(file.fileno())
-    options = {"shrink": shrink} if facts.format == "jpeg" and shrink > 1 else {}
+    options: dict[str, float] = {}
+    if shrink > 1 and facts.format == "jpeg":
+        options = {"shrink": shrink}
+    elif shrink > 1 and facts.format == "webp":
+        options = {"scale": 1 / shrink}
     loader = getattr(pyvips.Image, f"{_LOADERS[facts.format]}_source")
     return loader(source, access="sequential", fail_on="error", **options)
 

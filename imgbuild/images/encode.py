@@ -1,19 +1,20 @@
-"""From pixels to a file's bytes: png, jpeg, webp and avif, with imgbuild's defaults and provenance."""
+"""From pixels to a file's bytes: png, jpeg, webp and avif, with imgbuild's defaults."""
 
 from __future__ import annotations
 
-import zlib
 from collections.abc import Mapping
 from types import MappingProxyType
 
+from imgbuild.core.encoding import option_problem
 from imgbuild.core.errors import BadImageError
 from imgbuild.core.image import Json
 from imgbuild.core.sniff import MAX_PIXELS, MAX_SIDE
-from imgbuild.images.provenance import xmp
+from imgbuild.images import png
+from imgbuild.images.said import Said
 from imgbuild.images.vips import explain, pyvips, version
 
 OPTIONS_VERSION = 1
-"""Rises when anything here, in fitting or in drawing captions changes the bytes of an output."""
+"""Rises when anything here, in an operation or in drawing captions changes the bytes of an output."""
 
 _DEFAULTS: Mapping[str, Mapping[str, Json]] = MappingProxyType(
     {
@@ -26,17 +27,10 @@ _DEFAULTS: Mapping[str, Mapping[str, Json]] = MappingProxyType(
         "avif": {"Q": 65, "effort": 4, "bitdepth": 8, "compression": "av1", "subsample_mode": "auto"},
     }
 )
-_OPTIONS: Mapping[str, tuple[str, ...]] = MappingProxyType(
-    {"png": (), "jpeg": ("quality",), "webp": ("lossless", "quality"), "avif": ("lossless", "quality")}
-)
+_LIBVIPS_NAMES = MappingProxyType({"quality": "Q", "progressive": "interlace"})
+_SAVERS = MappingProxyType({"avif": "heifsave_buffer"})
 _MAX_SIDE = MappingProxyType({"webp": 16_383})
 """Pixels, where the format's own limit is below what is accepted anyway (RFC 9649: 14 bits)."""
-
-_PNG_HEADER = 33
-"""Bytes of the signature and the IHDR chunk."""
-
-FORMATS = tuple(_DEFAULTS)
-"""What can be written."""
 
 
 def has_alpha(format: str) -> bool:
@@ -49,61 +43,48 @@ def encoder(format: str) -> str:
     return f"libvips {version()} {format}/{OPTIONS_VERSION}"
 
 
-def check_encodable(format: str, options: Mapping[str, Json], width: int, height: int) -> None:
-    """Raise BadImageError where the format, an option or the size (in pixels) cannot be written."""
-    if format not in _DEFAULTS:
-        raise BadImageError(f'cannot write "{format}"', remedy=f"Use one of {', '.join(FORMATS)}.")
-    _saver_options(format, options)
-    limit = _MAX_SIDE.get(format, MAX_SIDE)
+def check_options(format: str, options: Mapping[str, Json]) -> None:
+    """Raise BadImageError where the format or an option is unknown, or an option's value cannot be used."""
+    problem = option_problem(format, options)
+    if problem is not None:
+        raise BadImageError(problem, remedy="Change the options of this output in the manifest.")
+
+
+def check_size(width: int, height: int, format: str | None = None) -> None:
+    """Raise BadImageError for sides (in pixels) that cannot be made, or cannot be written as `format`."""
+    limit = _MAX_SIDE.get(format or "", MAX_SIDE)
     if min(width, height) < 1 or max(width, height) > limit or width * height > MAX_PIXELS:
+        written = f"written as {format}" if format else "made"
         raise BadImageError(
-            f"cannot write {width}x{height} pixels as {format}",
-            remedy=f"Use a size of at most {limit} pixels a side and {MAX_PIXELS} in all.",
+            f"a picture of {width}x{height} pixels cannot be {written}",
+            remedy=f"Use a size from 1 to {limit} pixels a side, and of {MAX_PIXELS} in all.",
         )
 
 
 def encode(
-    image: pyvips.Image, format: str, options: Mapping[str, Json], metadata: Mapping[str, str]
+    image: pyvips.Image, format: str, options: Mapping[str, Json], said: Said, *, indexed: bool = False
 ) -> bytes:
-    """The file's bytes, from 8-bit sRGB with or without alpha. All foreign metadata is left out.
+    """The file's bytes, from 8-bit sRGB with or without alpha, saying of itself what `said` holds.
 
-    The same pixels, arguments and `encoder(format)` give the same bytes. Raises BadImageError.
+    `indexed`: a PNG of at most 256 colours is written with a table of them, which is smaller. The same
+    arguments and `encoder(format)` give the same bytes. Raises BadImageError.
     """
-    saver = {"avif": "heifsave"}.get(format, f"{format}save")
-    packet = xmp(metadata)
-    marked = image.copy()
-    marked.set_type(pyvips.GValue.blob_type, "xmp-data", packet)
-    keep = "none" if format == "png" else "xmp"
+    check_options(format, options)
+    saver = {_LIBVIPS_NAMES.get(name, name): value for name, value in options.items()}
+    arguments = {**_DEFAULTS[format], **saver}
     try:
-        data = getattr(marked, f"{saver}_buffer")(keep=keep, **_saver_options(format, options))
+        if format == "png":
+            data = (indexed and not said.master and png.indexed(image)) or _save(
+                image, format, arguments, said
+            )
+            return png.with_packet(data, said.packet) if said.packet else data
+        return _save(image, format, arguments, said)
     except pyvips.Error as error:
         raise BadImageError(f"the picture cannot be made into {format}: {explain(error)}") from error
-    return _with_xmp_chunk(data, packet) if format == "png" else bytes(data)
 
 
-def _with_xmp_chunk(png: bytes, packet: bytes) -> bytes:
-    """The PNG with the packet in an iTXt chunk behind its header.
-
-    libvips would compress it, but scanners look for plain bytes, and XMP part 3 (1.1.5) asks for them.
-    """
-    body = b"iTXtXML:com.adobe.xmp\0\0\0\0\0" + packet
-    chunk = (len(body) - 4).to_bytes(4, "big") + body + zlib.crc32(body).to_bytes(4, "big")
-    return png[:_PNG_HEADER] + chunk + png[_PNG_HEADER:]
-
-
-def _saver_options(format: str, options: Mapping[str, Json]) -> dict[str, Json]:
-    merged = dict(_DEFAULTS[format])
-    allowed = _OPTIONS[format]
-    for name, value in options.items():
-        if name not in allowed:
-            listed = f"{format} takes {', '.join(allowed)}" if allowed else f"{format} takes none"
-            raise BadImageError(f'unknown encoder option "{name}"', remedy=f"{listed}.")
-        if name == "quality":
-            if isinstance(value, bool) or not isinstance(value, int) or not 1 <= value <= 100:
-                raise BadImageError(f"quality must be a whole number from 1 to 100, not {value!r}")
-            merged["Q"] = value
-        else:
-            if not isinstance(value, bool):
-                raise BadImageError(f"{name} must be true or false, not {value!r}")
-            merged[name] = value
-    return merged
+def _save(image: pyvips.Image, format: str, arguments: Mapping[str, Json], said: Said) -> bytes:
+    # PNG's packet is written by `png.with_packet`.
+    marked, keep = said.attach(image, packet=format != "png")
+    save = getattr(marked, _SAVERS.get(format, f"{format}save_buffer"))
+    return bytes(save(keep=keep, **arguments))

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from imgbuild.core.errors import BadImageError
 from imgbuild.core.image import Fit, Size
+from imgbuild.images.encode import check_size
 from imgbuild.images.vips import pyvips
 
 _JPEG_SHRINKS = (8, 4, 2)
@@ -51,45 +53,58 @@ def jpeg_shrink(source: Size, scaled: Size) -> int:
     return next((shrink for shrink in _JPEG_SHRINKS if factor >= shrink * _HEADROOM), 1)
 
 
-def to_srgb(image: pyvips.Image) -> pyvips.Image:
-    """8-bit sRGB, three bands or four, upright, from whatever the file holds."""
-    if image.get_typeof("orientation") != 0 and image.get("orientation") > 1:
-        # Turning reads the rows out of order, which a file that is read once from the top cannot give.
-        image = image.copy_memory().autorot()
-    if image.get_typeof("icc-profile-data") != 0:
-        try:
-            image = image.icc_transform("srgb", embedded=True)
-        except pyvips.Error:
-            # A broken or foreign profile: the numbers as they are come closest.
-            image = image.colourspace("srgb")
-    elif image.interpretation != "srgb" or image.format != "uchar":
-        image = image.colourspace("srgb")
-    image = image.cast("uchar")
-    return image.extract_band(0, n=4 if image.hasalpha() else 3)
-
-
-def scale(image: pyvips.Image, size: Size) -> pyvips.Image:
-    """Resample with lanczos3 to exactly `size`; colours of transparent pixels do not bleed."""
+def resized(image: pyvips.Image, size: Size, kernel: str | None) -> pyvips.Image:
+    """Resample to exactly `size`; colours of transparent pixels do not bleed. `kernel` None is lanczos3."""
     if (image.width, image.height) == (size.width, size.height):
         return image
+    kernel = kernel or "lanczos3"
     across, down = size.width / image.width, size.height / image.height
-    if not image.hasalpha():
-        return image.resize(across, vscale=down, kernel="lanczos3")
-    return (
-        image.premultiply()
-        .resize(across, vscale=down, kernel="lanczos3")
-        .unpremultiply()
-        .rint()
-        .cast("uchar")
-    )
+    # nearest mixes no pixels, and what it takes must stay exactly what it was.
+    if not image.hasalpha() or kernel == "nearest":
+        return image.resize(across, vscale=down, kernel=kernel)
+    return image.premultiply().resize(across, vscale=down, kernel=kernel).unpremultiply().rint().cast("uchar")
 
 
-def frame(image: pyvips.Image, placement: Placement, size: Size) -> pyvips.Image:
-    """Crop or pad the scaled picture to `size`. Padding is transparent where there is alpha, else white."""
+def framed(image: pyvips.Image, placement: Placement, size: Size, focus: str | None) -> pyvips.Image:
+    """Crop or pad the scaled picture to `size`: what is cropped keeps `focus`, what is padded is transparent.
+
+    Raises BadImageError for a focus that is none.
+    """
     left, top = placement.left, placement.top
-    if left < 0 or top < 0:
-        return image.crop(-left, -top, size.width, size.height)
+    if left >= 0 and top >= 0:
+        return enlarged(image, left, top, size)
+    if focus in ("attention", "entropy"):
+        check_size(image.width, image.height)
+        # It is looked at more than once, and a decoder reads its rows only once.
+        return image.copy_memory().smartcrop(size.width, size.height, interesting=focus)
+    if focus is not None:
+        x, y = _shares(focus)
+        left, top = _around(x, image.width, size.width), _around(y, image.height, size.height)
+    return image.crop(-left, -top, size.width, size.height)
+
+
+def enlarged(image: pyvips.Image, left: int, top: int, size: Size) -> pyvips.Image:
+    """The picture at (left, top) of a transparent one of `size`; unchanged where it fills that already."""
     if (image.width, image.height) == (size.width, size.height):
         return image
-    paper = [0, 0, 0, 0] if image.hasalpha() else [255, 255, 255]
-    return image.embed(left, top, size.width, size.height, extend="background", background=paper)
+    check_size(size.width, size.height)
+    image = image if image.hasalpha() else image.addalpha()
+    return image.embed(left, top, size.width, size.height, extend="background", background=[0, 0, 0, 0])
+
+
+def _shares(focus: str) -> tuple[float, float]:
+    try:
+        x, y = (float(part) for part in focus.split(","))
+    except ValueError:
+        x = y = math.nan
+    if not (0 <= x <= 1 and 0 <= y <= 1):
+        raise BadImageError(
+            f'"{focus}" is no focus',
+            remedy='Use attention, entropy, or a point as shares of the sides, e.g. "0.5,0.2".',
+        )
+    return x, y
+
+
+def _around(share: float, whole: int, part: int) -> int:
+    """The offset (zero or negative) that brings a point as near to a crop's middle as the edges allow."""
+    return -min(max(math.ceil(share * whole - part / 2), 0), whole - part)

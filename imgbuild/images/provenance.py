@@ -10,9 +10,12 @@ import re
 from collections.abc import Mapping
 from xml.sax.saxutils import escape
 
+from imgbuild.images.xmp import MAX_PACKET
+
+IPTC_EXTENSION = "http://iptc.org/std/Iptc4xmpExt/2008-02-29/"
+IMGBUILD = "urn:imgbuild:xmp:"
+"""The namespace of what IPTC has no property for."""
 TRAINED_ALGORITHMIC_MEDIA = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
-_MAX_PACKET = 60_000
-"""Bytes. XMP must fit into one JPEG segment of 65,535 bytes."""
 _PROPERTIES = {"prompt": "Iptc4xmpExt:AIPromptInformation", "model": "Iptc4xmpExt:AISystemUsed"}
 _NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9]*\Z")
@@ -21,8 +24,8 @@ _OPEN = f"""<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
 <x:xmpmeta xmlns:x="adobe:ns:meta/">
  <rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
   <rdf:Description rdf:about=""
-    xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/"
-    xmlns:imgbuild="urn:imgbuild:xmp:">
+    xmlns:Iptc4xmpExt="{IPTC_EXTENSION}"
+    xmlns:imgbuild="{IMGBUILD}">
    <Iptc4xmpExt:DigitalSourceType>{TRAINED_ALGORITHMIC_MEDIA}</Iptc4xmpExt:DigitalSourceType>
 """
 _CLOSE = """  </rdf:Description>
@@ -37,7 +40,7 @@ def xmp(metadata: Mapping[str, str]) -> bytes:
     `prompt` and `model` become IPTC's own properties, any other name (letters and digits) one of imgbuild's.
     A text too long for the packet, which JPEG limits, is cut and ends in an ellipsis.
     """
-    room = _MAX_PACKET - len((_OPEN + _CLOSE).encode())
+    room = MAX_PACKET - len((_OPEN + _CLOSE).encode())
     lines = []
     for name in sorted(metadata, key=lambda name: (len(metadata[name]), name)):
         if not _NAME.match(name):

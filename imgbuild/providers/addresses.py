@@ -19,6 +19,15 @@ _NEAR_V4 = (
     IPv4Network("198.18.0.0/15"),
 )
 _NEAR_V6 = (IPv6Network("::1/128"), IPv6Network("fc00::/7"))
+# What clouds tell their machines about themselves, keys included, at addresses that look like others.
+_METADATA = frozenset(
+    {
+        IPv4Address("100.100.100.200"),  # Alibaba Cloud
+        IPv4Address("168.63.129.16"),  # Azure's WireServer
+        IPv6Address("fd00:ec2::254"),  # AWS
+        IPv6Address("fd20:ce::254"),  # Google Cloud
+    }
+)
 _UNICAST_V6 = IPv6Network("2000::/3")
 _NAT64 = IPv6Network("64:ff9b::/96")
 
@@ -35,6 +44,8 @@ class Zone(Enum):
 
 def zone(address: IPv4Address | IPv6Address) -> Zone:
     """The zone of an address. `ipaddress.is_global` alone is no such policy: see the tunnels below."""
+    if address in _METADATA:
+        return Zone.FORBIDDEN
     if isinstance(address, IPv4Address):
         if any(address in network for network in _NEAR_V4):
             return Zone.NEAR

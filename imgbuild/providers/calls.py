@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from dataclasses import field as member
 from pathlib import Path
 
 from imgbuild.core.image import Json
@@ -17,6 +18,8 @@ class FilePart:
     path: Path
     name: str
     media_type: str
+    digest: str = member(default="", compare=False)
+    """The SHA-256 that its bytes must have when they are sent, in hex; empty: whatever they are."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +31,7 @@ class Call:
     """Begins with "/" and is put behind the base address, its own path included."""
     body: Mapping[str, Json] | None = None
     files: tuple[FilePart, ...] = ()
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = member(default_factory=dict)
     """More headers of this one request; none that the client sets itself."""
     form: bool = False
     """A multipart form in any case."""

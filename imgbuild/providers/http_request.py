@@ -98,4 +98,4 @@ _FILES: Mapping[str, Callable[[Request], Json]] = {
 
 def _part(field: str, number: int, file: ReferenceFile) -> FilePart:
     extension = file.media_type.rpartition("/")[2].partition("+")[0] or "bin"
-    return FilePart(field, file.path, f"{field}-{number}.{extension}", file.media_type)
+    return FilePart(field, file.path, f"{field}-{number}.{extension}", file.media_type, file.digest)

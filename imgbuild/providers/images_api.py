@@ -96,4 +96,4 @@ def _part(field: str, name: str, reference: ReferenceFile, max_bytes: int) -> Fi
             remedy="make the file smaller",
         )
     extension = reference.media_type.rpartition("/")[2].partition("+")[0] or "bin"
-    return FilePart(field, reference.path, f"{name}.{extension}", reference.media_type)
+    return FilePart(field, reference.path, f"{name}.{extension}", reference.media_type, reference.digest)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from base64 import b64encode
 
 from imgbuild.core.errors import FailureKind, ProviderFailure
@@ -11,13 +12,19 @@ from imgbuild.providers.base import ReferenceFile
 def base64_of(reference: ReferenceFile) -> str:
     """A reference's bytes as base64 without line breaks. Raises ProviderFailure if they cannot be read."""
     try:
-        return b64encode(reference.path.read_bytes()).decode("ascii")
+        data = reference.path.read_bytes()
     except OSError as error:
         raise ProviderFailure(
             FailureKind.INVALID,
             f"cannot read the reference {reference.path.name}: {error.strerror or error}",
             remedy="build again",
         ) from error
+    if hashlib.sha256(data).hexdigest() != reference.digest:
+        # What lies there now was never looked at: it may be anything, and would be sent away.
+        raise ProviderFailure(
+            FailureKind.INVALID, f"{reference.path.name} changed while building", remedy="build again"
+        )
+    return b64encode(data).decode("ascii")
 
 
 def data_uri(reference: ReferenceFile) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import ssl
 import time
@@ -40,6 +41,7 @@ ANSWER_LIMIT = 64 * 2**20
 """Bytes of a JSON answer, after decompression."""
 SPILLED_LIMIT = 512 * 2**20
 """The same for an answer with pictures in it, which go to files."""
+_PORTS = {"http": 80, "https": 443}
 _PIECE = 256 * 2**10
 """Bytes that compressed data may become at a time."""
 
@@ -181,12 +183,18 @@ class ApiClient:
 
     def _opened(self, part: FilePart) -> BinaryIO:
         try:
-            return part.path.open("rb")
+            file = part.path.open("rb")
         except OSError as error:
             # Not as a broken exchange: it is the disk that refuses, and nothing was sent.
             raise self.failure(
                 FailureKind.INVALID, f"cannot read {part.path}: {error.strerror or error}"
             ) from None
+        if part.digest and hashlib.file_digest(file, "sha256").hexdigest() != part.digest:
+            # What lies there now was never looked at: it may be anything, and would be sent away.
+            file.close()
+            raise self.failure(FailureKind.INVALID, f"{part.path.name} changed while building")
+        file.seek(0)
+        return file
 
     def _broken(self, error: Exception, exchange: _Exchange, phase: Phase) -> ProviderFailure:
         breakdown = _breakdown(error, exchange)
@@ -222,7 +230,10 @@ def api_base(settings: ProviderSettings, default: str | None = None) -> str:
     try:
         parts = urlsplit(text)
         usable = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-        usable = usable and httpx.URL(text).host != "" and not any(map(str.isspace, text))
+        sent_to = httpx.URL(text)
+        usable = usable and sent_to.host != "" and not any(map(str.isspace, text))
+        # Whom the key is trusted with is read from `parts`: `[::1]8080` has a port for one of them only.
+        usable = usable and (sent_to.port or _PORTS[parts.scheme]) == (parts.port or _PORTS[parts.scheme])
     except (ValueError, httpx.InvalidURL):
         usable = False
     if not usable or parts.query or parts.fragment or parts.username or parts.password:

@@ -108,7 +108,8 @@ class UniallType:
 
 def _part(number: int, reference: ReferenceFile) -> FilePart:
     extension = reference.media_type.rpartition("/")[2].partition("+")[0] or "bin"
-    return FilePart("image", reference.path, f"reference-{number}.{extension}", reference.media_type)
+    name = f"reference-{number}.{extension}"
+    return FilePart("image", reference.path, name, reference.media_type, reference.digest)
 
 
 TYPE = UniallType()

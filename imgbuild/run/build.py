@@ -7,11 +7,14 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 
-from imgbuild.core.errors import BudgetError, LockedError
-from imgbuild.core.events import ActionKind, Cause, Emit, SummaryEvent, WarningEvent
+from imgbuild.core.errors import BudgetError, Diagnostic, LockedError, UsageError
+from imgbuild.core.events import ActionKind, Cause, Emit, Status, SummaryEvent, WarningEvent
 from imgbuild.core.jobs import Stage
+from imgbuild.core.lock import LockedImage
 from imgbuild.core.plan.action import Action, Mode, Plan
 from imgbuild.core.plan.chains import chain_lengths
+from imgbuild.core.plan.outputs import files_of
+from imgbuild.run.collected import Collected
 from imgbuild.run.connections import Connections
 from imgbuild.run.ending import ending
 from imgbuild.run.execute import Executor
@@ -32,6 +35,8 @@ from imgbuild.store.workdir import DroppedOutput, Workdir
 
 Confirm = Callable[[str], bool]
 
+_OUT_OF_DATE = "run imgbuild build where generating is allowed, and commit the lock"
+
 
 @dataclass(frozen=True, slots=True)
 class BuildOptions:
@@ -46,6 +51,8 @@ class BuildOptions:
     jobs: int | None = None
     fail_fast: bool = False
     retry_ambiguous: bool = False
+    programs: bool = True
+    """Providers may run programs: on a machine that builds what others propose, only if it is told to."""
     wanted: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     """Takes asked for by name (`pick`, `reroll`), by id: the first of them becomes the picked one."""
 
@@ -75,6 +82,20 @@ def run_build(
         UsageError: a target means nothing; a provider lacks a variable or the user's trust.
         BudgetError: a confirmation was refused, or nobody could be asked.
     """
+    try:
+        return _build(workspace, options, emit, confirm, interruption)
+    finally:
+        if workspace.shared is not None:
+            workspace.shared.close()
+
+
+def _build(
+    workspace: Workspace,
+    options: BuildOptions,
+    emit: Emit,
+    confirm: Confirm | None,
+    interruption: Interruption | None,
+) -> int:
     began = time.monotonic()
     settle_all(workspace.cache)
     plan = plan_workspace(workspace, options.targets, options.mode)
@@ -87,22 +108,28 @@ def run_build(
     busy = [action for action in plan.actions if action.kind is not ActionKind.NONE]
     for warning in plan_warnings(workspace, plan):
         emit(warning)
-    for action in busy:
+    for action in (*busy, *(one for one in plan.collected if one.kind is not ActionKind.NONE)):
         emit(action.event())
-    _check_providers(busy, connections, confirm, offline=options.offline)
+    if not options.programs:
+        refuse_programs(busy, connections)
+    check_providers(busy, connections, confirm, offline=options.offline)
     purse = _purse(workspace, plan, options)
     _ask(workspace, plan, options, confirm)
     wish = interruption or Interruption()
     try:
         wish.expect()
-        summary = run_loop(lambda: _execute(workspace, plan, options, emit, connections, purse, wish))
+        summary, accepted = run_loop(
+            lambda: _execute(workspace, plan, options, emit, connections, purse, wish)
+        )
     except asyncio.CancelledError:
         raise KeyboardInterrupt from None
     if wish.requested:
         raise KeyboardInterrupt
-    _remember_dropped(workspace, plan)
-    for repaired in workspace.cache.warnings():
-        emit(WarningEvent(repaired))
+    remember_dropped(workspace, plan, accepted)
+    if not options.targets:
+        summary = bring_collected(workspace, options, accepted, summary, emit)
+    for words in (*workspace.cache.warnings(), *(workspace.shared.finish() if workspace.shared else ())):
+        emit(WarningEvent(words))
     emit(replace(summary, seconds=round(time.monotonic() - began, 3)))
     if purse.stopped:
         return BudgetError.exit_code
@@ -118,6 +145,7 @@ def require_locked(plan: Plan) -> None:
     moved = frozenset({Cause.CHANGED, Cause.NEW, Cause.UNLOCKED, Cause.OUTPUT_MOVED, Cause.DROPPED})
     lines: list[str] = []
     ids: list[str] = []
+    diagnostics: list[Diagnostic] = []
     for action in plan.actions:
         fields = [reason.field for reason in action.reasons if reason.cause in moved]
         differs = action.kind in (ActionKind.GENERATE, ActionKind.REMOVE) or action.entry != action.previous
@@ -130,18 +158,40 @@ def require_locked(plan: Plan) -> None:
             lines.append(f"{action.id}: in the manifest, not in the lock")
         else:
             lines.append(f"{action.id}: {', '.join(dict.fromkeys(fields)) or 'its outputs'} changed")
+        place = action.image.origin.place(fields[0] if fields else "output") if action.image else None
+        diagnostics.append(Diagnostic(lines[-1], place.position if place else None, hint=_OUT_OF_DATE))
     if lines:
         raise LockedError(
             "the manifest and the lock disagree\n" + "\n".join(f"  {line}" for line in lines),
             ids=ids,
-            remedy="run imgbuild build where generating is allowed, and commit the lock",
+            diagnostics=diagnostics,
+            remedy=_OUT_OF_DATE,
         )
 
 
-def _check_providers(
+def refuse_programs(busy: list[Action], connections: Connections) -> None:
+    """Run nobody's program.
+
+    Raises:
+        UsageError: an image would need one.
+    """
+    for action in busy:
+        if action.resolved and action.missing and connections.runs_program(action.resolved):
+            raise UsageError(
+                f'provider "{action.resolved.image.provider}" runs a program, and CI=true forbids it',
+                remedy="add --allow-command if everybody who can change the manifest may run programs here",
+            )
+
+
+def check_providers(
     busy: list[Action], connections: Connections, confirm: Confirm | None, *, offline: bool
 ) -> None:
-    """Variables, addresses and trust, before anything is sent to anybody and before any program runs."""
+    """Variables, addresses and trust, before anything is sent to anybody and before any program runs.
+
+    Raises:
+        UntrustedError: an address or a program is not trusted, and nobody says that it is.
+        UsageError: a variable is missing.
+    """
     asked = [action.resolved for action in busy if action.resolved and action.missing]
     names = {
         resolved.image.provider
@@ -196,7 +246,7 @@ async def _execute(
     connections: Connections,
     purse: Purse,
     interruption: Interruption,
-) -> SummaryEvent:
+) -> tuple[SummaryEvent, Mapping[str, LockedImage]]:
     invocation = workspace.invocation
     chains = chain_lengths(workspace.project.images, workspace.project.order)
     worker = Worker(invocation.root, workspace.cache, purse, interruption, emit)
@@ -212,6 +262,7 @@ async def _execute(
         offline=options.offline,
         placeholder=invocation.placeholder,
         retry=options.retry_ambiguous,
+        claims=workspace.shared.claims if workspace.shared else None,
     )
     lock = LockWriter(workspace.lock_path, enabled=not (options.locked or invocation.placeholder))
     executor = Executor(
@@ -231,27 +282,47 @@ async def _execute(
         with interruption.attached(), ending(interruption, worker, emit):
             summary = await executor.run(plan, collect=whole)
     finally:
+        await generator.aclose()
         lock.flush()
         await connections.aclose()
-    return replace(
+    summary = replace(
         summary,
         submitted=worker.submitted,
         resumed=worker.resumed,
         cost=round(purse.spent, 6),
         unit=plan.summary().unit,
     )
+    return summary, executor.accepted
 
 
-def _remember_dropped(workspace: Workspace, plan: Plan) -> None:
+def bring_collected(
+    workspace: Workspace,
+    options: BuildOptions,
+    accepted: Mapping[str, LockedImage],
+    summary: SummaryEvent,
+    emit: Emit,
+) -> SummaryEvent:
+    """Bring what is made of several images up to date; an image that failed is there as it was before."""
+    collected = Collected(workspace, overwrite=options.overwrite, locked=options.locked)
+    counts = collected.bring({**workspace.lock.images, **accepted}, emit)
+    return replace(
+        summary,
+        derived=summary.derived + counts.get(Status.DERIVED, 0),
+        failed=summary.failed + counts.get(Status.FAILED, 0),
+        conflicts=summary.conflicts + counts.get(Status.CONFLICT, 0),
+    )
+
+
+def remember_dropped(workspace: Workspace, plan: Plan, accepted: Mapping[str, LockedImage]) -> None:
     """Outputs that nothing names any more: `clean --stale` offers to remove them."""
     if workspace.invocation.placeholder:
         return
-    named = {output.path for action in plan.actions if action.resolved for output in action.outputs}
-    named |= {image.output for image in workspace.project.images}
+    named = {file.path for image in workspace.project.images for file in files_of(image)}
+    named |= {path for entry in accepted.values() for path in entry.outputs}
     dropped = [
         DroppedOutput(path, output.digest, action.id)
         for action in plan.actions
-        if action.previous and action.kind is not ActionKind.CONFLICT
+        if action.previous and (action.kind is ActionKind.REMOVE or action.id in accepted)
         for path, output in action.previous.outputs.items()
         if path not in named
     ]

@@ -5,9 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
+from imgbuild.core.plan.outputs import files_of
+from imgbuild.run.collected import Collected
 from imgbuild.run.facts import digest_output
 from imgbuild.run.workspace import Workspace
-from imgbuild.store.fsio import remove_empty_parents, remove_file
+from imgbuild.store.fsio import remove_empty_parents
+from imgbuild.store.inside import remove_inside
 from imgbuild.store.workdir import Workdir
 
 
@@ -27,9 +30,13 @@ def clean(workspace: Workspace, *, stale: bool, dry_run: bool) -> tuple[CleanEnt
     """
     root = workspace.invocation.root
     workdir = Workdir(root)
-    current = {image.output for image in workspace.project.images}
+    current = {file.path for image in workspace.project.images for file in files_of(image)}
+    current |= {path for image in workspace.lock.images.values() for path in image.outputs}
+    collected = dict(Collected(workspace, overwrite=False).present())
+    current |= collected.keys() & {entry.path for entry in workdir.collected()}
     wanted = {entry.path: entry.digest for entry in workdir.dropped() if entry.path not in current}
     if not stale:
+        wanted.update(dict.fromkeys(collected, ""))
         for image in workspace.lock.images.values():
             wanted.update({path: output.digest for path, output in image.outputs.items()})
     entries: list[CleanEntry] = []
@@ -37,9 +44,9 @@ def clean(workspace: Workspace, *, stale: bool, dry_run: bool) -> tuple[CleanEnt
         found = digest_output(root / path)
         if found is None:
             continue
-        if found == digest or workspace.cache.records.made_by(found):
+        if found == digest or collected.get(path) or workspace.cache.records.made_by(found):
             entries.append(CleanEntry(path, "remove", "no image has it any more" if stale else "an output"))
-            if not dry_run and remove_file(root / path):
+            if not dry_run and remove_inside(root, path):
                 remove_empty_parents(root / path, root)
         else:
             entries.append(CleanEntry(path, "keep", "it was changed by hand"))

@@ -2,29 +2,26 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from dotenv import dotenv_values
-
 from imgbuild.core.errors import ProviderFailure, UsageError
 from imgbuild.core.manifest.model import ProviderConfig
+from imgbuild.core.plan.resolve import Resolved
 from imgbuild.core.polling import Experience
 from imgbuild.core.redact import clean
 from imgbuild.providers.base import ProgramType, Provider, ProviderSettings
 from imgbuild.run.limits import Limiter
 from imgbuild.run.resolution import PLACEHOLDER, own_options
 from imgbuild.run.trust import UntrustedError, is_program_trusted, is_trusted, origin_of, trust, trust_program
+from imgbuild.run.variables import fill_in, read_variables
 from imgbuild.run.workspace import Workspace
 
 CONCURRENCY = 8
 """Generations in flight at one provider, where the manifest does not say."""
-
-_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
 
 
 @dataclass(slots=True)
@@ -42,40 +39,6 @@ class Connection:
         return self._experience.setdefault(model, Experience())
 
 
-def read_variables(root: Path, environ: Mapping[str, str]) -> dict[str, str]:
-    """What `${NAME}` may mean: the `.env` beside the manifest, and the process's environment over it.
-
-    Raises:
-        UsageError: the file is no text.
-    """
-    path = root / ".env"
-    try:
-        known = dotenv_values(path, interpolate=False) if path.is_file() and not path.is_symlink() else {}
-    except UnicodeDecodeError as error:
-        raise UsageError(f"{path} is not UTF-8 text (byte {error.start})", remedy="save it so") from None
-    return {**{name: value for name, value in known.items() if value is not None}, **environ}
-
-
-def fill_in(text: str, variables: Mapping[str, str], where: str) -> str:
-    """A provider's text with `${NAME}` and `${NAME:-default}` replaced.
-
-    Raises:
-        UsageError: a variable is not set and has no default.
-    """
-
-    def value(match: re.Match[str]) -> str:
-        name, default = match.group(1), match.group(2)
-        found = variables.get(name) or default
-        if found is None:
-            raise UsageError(
-                f"{where} needs the variable {name}, which is not set",
-                remedy=f"export {name}=..., or put {name}=... into .env beside the manifest",
-            )
-        return found
-
-    return _VARIABLE.sub(value, text)
-
-
 class Connections:
     """Opens each provider at most once, and closes them all."""
 
@@ -86,6 +49,24 @@ class Connections:
         self._environ = workspace.invocation.environ
         self._scratch = workspace.cache.blobs.scratch
         self._open: dict[str, Connection] = {}
+        self._left: list[Connection] = []
+
+    def turn_to(self, workspace: Workspace) -> None:
+        """Go on for another state of the project.
+
+        What has other settings by now is connected anew when it is needed; what is in flight over the old
+        connection counts among its generations still. A service that took nothing more may be asked again.
+        """
+        self._project = workspace.project
+        self._types = workspace.types
+        for name, connection in [*self._open.items()]:
+            connection.stopped = None
+            try:
+                same = self.settings(name) == connection.settings
+            except UsageError:
+                same = False
+            if not same:
+                self._left.append(self._open.pop(name))
 
     def settings(self, name: str) -> ProviderSettings:
         """A provider's settings, complete and trusted, without connecting to anything.
@@ -125,6 +106,15 @@ class Connections:
             _settings(name, config, base_url, api_key, self._scratch), root=self._root, variables=variables
         )
 
+    def runs_program(self, resolved: Resolved) -> bool:
+        """Whether what an image asks for is done by a program of the manifest."""
+        config = self._project.providers.get(resolved.image.provider)
+        return (
+            config is not None
+            and resolved.provider_type == config.type
+            and isinstance(self._types[resolved.image.provider], ProgramType)
+        )
+
     def base_url(self, name: str) -> str | None:
         """A provider's address with its variables filled in; None for engines without one.
 
@@ -148,15 +138,17 @@ class Connections:
         """The provider, connected."""
         if name not in self._open:
             settings = self.settings(name)
-            config = self._project.providers.get(name)
-            most = config.concurrency if config else None
-            limiter = Limiter(most or CONCURRENCY, config.rate if config else None)
+            limiter = next((one.limiter for one in self._left if one.settings.name == name), None)
+            limiter = limiter or Limiter(CONCURRENCY, None)
             self._open[name] = Connection(self._types[name].connect(settings), settings, limiter)
+        config = self._project.providers.get(name)
+        if config is not None:
+            self._open[name].limiter.adjust(config.concurrency or CONCURRENCY, config.rate)
         return self._open[name]
 
     async def aclose(self) -> None:
         """Close what was opened."""
-        for connection in self._open.values():
+        for connection in (*self._open.values(), *self._left):
             await connection.provider.aclose()
 
 

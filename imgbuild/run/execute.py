@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Collection, Mapping
-from contextlib import suppress
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import replace
+from functools import partial
 
-from imgbuild.core.errors import BudgetError, ImgbuildError, ProviderFailure, StorageError
+from imgbuild.core.errors import BadImageError, BudgetError, ImgbuildError, ProviderFailure, StorageError
 from imgbuild.core.events import (
     ActionKind,
     Emit,
@@ -19,16 +20,16 @@ from imgbuild.core.events import (
     Status,
     SummaryEvent,
 )
-from imgbuild.core.image import ImageReference, UrlReference
-from imgbuild.core.lock import LockedSource
-from imgbuild.core.plan.action import Action, Mode, Plan
+from imgbuild.core.image import Image, ImageReference, UrlReference
+from imgbuild.core.lock import LockedImage, LockedSource
+from imgbuild.core.plan.action import Action, Facts, Mode, OutputPlan, Plan
 from imgbuild.core.plan.planner import plan_image
 from imgbuild.core.results import StoredResult
 from imgbuild.run.fetch import References
 from imgbuild.run.generate import Generator
 from imgbuild.run.interruption import Interruption, Stopped
 from imgbuild.run.lock_writer import LockWriter
-from imgbuild.run.outputs import Outputs, RetouchedError
+from imgbuild.run.outputs import Outputs, RetouchedError, Written, groups
 from imgbuild.run.pixels import PixelThreads
 from imgbuild.run.workspace import Workspace
 from imgbuild.store.blobs import CorruptBlob, MissingBlob
@@ -77,6 +78,10 @@ class Executor:
         self._derivations = asyncio.Semaphore(self._pixels.count)
         self._chains = chains
         self._ours = workspace.lock.output_digests()
+        self.accepted: dict[str, LockedImage] = {}
+        """The entries of images that are as they should be now, by id."""
+        self._superseded = False
+        self._waiting: set[asyncio.Task[None]] = set()
 
     async def run(self, plan: Plan, *, collect: bool) -> SummaryEvent:
         """Carry the plan out; returns how many images ended how.
@@ -92,7 +97,9 @@ class Executor:
             self._picked[action.id] = action.picked
             self._done[action.id] = asyncio.Event()
             if action.settled:
-                self._finish(action, Status.UNCHANGED)
+                if action.entry is not None:
+                    self.accepted[action.id] = action.entry
+                self._finish(action, Status.UNCHANGED, _paths(action))
             else:
                 busy.append(action)
         busy.sort(key=lambda action: -self._chains.get(action.id, 0))
@@ -111,31 +118,56 @@ class Executor:
             failed=self._counts[Status.FAILED],
         )
 
+    def supersede(self) -> None:
+        """Give up whatever waits: for another image, for a service, for its turn to be written.
+
+        A file that is being written gets written, and what is being paid for is no business of this object.
+        """
+        self._superseded = True
+        for task in self._waiting:
+            task.cancel()
+
+    @contextmanager
+    def _can_be_given_up(self) -> Iterator[None]:
+        if self._superseded:
+            raise Stopped
+        task = asyncio.current_task()
+        assert task is not None
+        self._waiting.add(task)
+        try:
+            yield
+        finally:
+            self._waiting.discard(task)
+
     async def _image(self, action: Action) -> None:
         try:
-            status = await self._carry_out(action)
-            self._finish(action, status)
+            status, paths = await self._carry_out(action)
+            self._finish(action, status, paths)
         except Stopped:
             self._done[action.id].set()
+        except asyncio.CancelledError:
+            if not self._superseded:
+                raise
         except ImgbuildError as error:
             self._failed = True
             kind = error.kind.value if isinstance(error, ProviderFailure) else _kind(error)
             status = Status.CONFLICT if isinstance(error, RetouchedError) else Status.FAILED
-            self._finish(action, status, Failure(kind, _words(error)))
+            self._finish(action, status, _paths(action), Failure(kind, _words(error)))
 
     async def _collect(self, needed: Collection[str]) -> None:
         with suppress(Stopped):
             await self._generator.collect(needed)
 
-    async def _carry_out(self, action: Action) -> Status:
+    async def _carry_out(self, action: Action) -> tuple[Status, tuple[str, ...]]:
         if action.kind is ActionKind.CONFLICT:
-            return Status.CONFLICT
+            return Status.CONFLICT, _paths(action)
         self._interruption.check()
-        if action.pending:
-            action = await self._with_references(action)
-        if action.lost:
-            await self._generator.fetch_again(action)
-            action = self._again(action)
+        with self._can_be_given_up():
+            if action.pending:
+                action = await self._with_references(action)
+            if action.lost:
+                await self._generator.fetch_again(action)
+                action = await self._again(action)
         if action.blocked:
             raise StorageError(f"{action.id}: {action.blocked}")
         generated = action.kind is ActionKind.GENERATE
@@ -144,32 +176,35 @@ class Executor:
             if self._fail_fast and self._failed:
                 raise ImgbuildError("not started: another image failed, and --fail-fast was given")
             try:
-                await self._mend_references(action)
-                await self._generator.obtain(action)
+                with self._can_be_given_up():
+                    await self._mend_references(action)
+                    await self._generator.obtain(action)
             except ImgbuildError as error:
                 failure = error
-            action = self._again(action)
+            action = await self._again(action)
         if action.kind is ActionKind.CONFLICT:
-            return Status.CONFLICT
+            return Status.CONFLICT, _paths(action)
         if action.source is None:
             raise failure or ImgbuildError(f"{action.shares or action.id} gave no result")
         self._masters[action.id] = action.source.digest
         # Its own files may come later: who refers to it needs no more than this.
         self._done[action.id].set()
-        did = await self._write_or_mend(action, action.source)
+        did, paths = await self._write_or_mend(action, action.source)
         if failure is not None:
             raise failure
-        return Status.GENERATED if generated else _STATUS[did]
+        return Status.GENERATED if generated else _STATUS[did], paths
 
-    async def _write_or_mend(self, action: Action, source: LockedSource) -> ActionKind:
+    async def _write_or_mend(
+        self, action: Action, source: LockedSource
+    ) -> tuple[ActionKind, tuple[str, ...]]:
         """Write the outputs; what turns out to be damaged is had again where that costs nothing."""
         try:
             return await self._write(action, source)
         except (CorruptBlob, MissingBlob):
-            again = self._again(action)
+            again = await self._again(action)
             if again.lost:
                 await self._generator.fetch_again(again)
-                again = self._again(again)
+                again = await self._again(again)
             if again.blocked:
                 raise StorageError(f"{again.id}: {again.blocked}") from None
             if again.missing or again.source is None:
@@ -186,7 +221,7 @@ class Executor:
             elif isinstance(reference, UrlReference):
                 provider = action.resolved.image.provider if action.resolved else ""
                 await self._interruption.unless(self._references.pin(reference.url, provider))
-        return self._again(action)
+        return await self._again(action)
 
     async def _mend_references(self, action: Action) -> None:
         """An image that is referred to may have its files still, and its master no longer."""
@@ -206,33 +241,83 @@ class Executor:
                     ) from None
                 await self._generator.fetch_again(replace(action, lost=(picked,)))
 
-    def _again(self, action: Action) -> Action:
-        if action.resolved is None:
+    async def _again(self, action: Action) -> Action:
+        resolved, workspace = action.resolved, self._workspace
+        if resolved is None:
             raise TypeError(f"{action.id} is not an image")
-        facts = self._workspace.facts()
-        return plan_image(action.resolved, action.previous, facts, self._masters, self._ours, self._mode)
 
-    async def _write(self, action: Action, source: LockedSource) -> ActionKind:
-        written = {}
-        kinds = {ActionKind.NONE}
-        for output in action.outputs:
-            async with self._derivations:
-                if output.kind is ActionKind.DERIVE and action.resolved is not None:
-                    self._emit(JobEvent(action.id, JobState.DERIVING, action.resolved.image.provider))
-                written[output.path], kind = await self._pixels.run(self._outputs.bring, output, source)
-                kinds.add(kind)
-        entry = action.accept(written)
+        def make(facts: Facts) -> Action:
+            return plan_image(resolved, action.previous, facts, self._masters, self._ours, self._mode)
+
+        if workspace.shared is None:
+            return make(workspace.facts())
+        root, observed, lock = workspace.invocation.root, workspace.observed, workspace.lock
+        planning = partial(workspace.shared.plan_image, make, root, observed, lock, self._mode)
+        return await asyncio.to_thread(planning)
+
+    async def _write(self, action: Action, source: LockedSource) -> tuple[ActionKind, tuple[str, ...]]:
+        """Bring the output files about; returns what that took, and their paths."""
+        parts = await asyncio.gather(
+            *(self._bring(action, group, source) for group in groups(action.outputs)),
+            return_exceptions=True,
+        )
+        for part in parts:
+            if isinstance(part, BaseException):
+                raise part
+        written = [one for part in parts if not isinstance(part, BaseException) for one in part]
+        entry = action.accept({one.path: one.locked for one in written})
+        if entry is not None:
+            self.accepted[action.id] = entry
         if entry is not None and entry != action.previous:
             self._lock.accept(action.id, entry)
+        kinds = {one.kind for one in written}
         ranked = (ActionKind.DERIVE, ActionKind.RESTORE, ActionKind.NONE)
-        return next(kind for kind in ranked if kind in kinds)
+        own = action.image.output if action.image else ""
+        paths = sorted((one.path for one in written), key=lambda path: (path != own, path))
+        return next(kind for kind in ranked if kind in kinds), tuple(paths)
 
-    def _finish(self, action: Action, status: Status, failure: Failure | None = None) -> None:
+    async def _bring(self, action: Action, outputs: list[OutputPlan], source: LockedSource) -> list[Written]:
+        with self._can_be_given_up():
+            if self._workspace.shared is not None:
+                await self._workspace.shared.fetch(_needed(outputs, source))
+            await self._derivations.acquire()
+        try:
+            if outputs[0].kind is ActionKind.DERIVE and action.resolved is not None:
+                self._emit(JobEvent(action.id, JobState.DERIVING, action.resolved.image.provider))
+            try:
+                return await self._pixels.run(self._outputs.bring, outputs, source)
+            except BadImageError as error:
+                raise _placed(error, action.image, outputs[0]) from error
+        finally:
+            self._derivations.release()
+
+    def _finish(
+        self, action: Action, status: Status, paths: tuple[str, ...], failure: Failure | None = None
+    ) -> None:
         self._counts[status] += 1
         self._done[action.id].set()
         cost = action.cost if status is Status.GENERATED else None
-        paths = tuple(output.path for output in action.outputs)
         self._emit(ImageEvent(action.id, status, paths, failure, cost))
+
+
+def _needed(outputs: Sequence[OutputPlan], source: LockedSource) -> list[str]:
+    """The blobs that outputs are written from."""
+    targets = [one.target.digest for one in outputs if one.kind is ActionKind.RESTORE and one.target]
+    derived = any(one.kind is ActionKind.DERIVE for one in outputs)
+    return [*targets, source.digest] if derived else targets
+
+
+def _paths(action: Action) -> tuple[str, ...]:
+    return tuple(output.path for output in action.outputs)
+
+
+def _placed(error: BadImageError, image: Image | None, output: OutputPlan) -> BadImageError:
+    """The error with the file that it is about, and where that was declared."""
+    if image is None or output.file is None:
+        return error
+    entry = output.file.entry
+    place = image.origin.place("output") if entry is None else image.origin.entry_place("derive", entry)
+    return BadImageError(f"{place.position}: {output.path}: {error.message}", remedy=error.remedy)
 
 
 def _kind(error: ImgbuildError) -> str:

@@ -9,11 +9,12 @@ from fnmatch import translate
 from pathlib import Path
 from re import compile as compile_pattern
 
+from imgbuild.core.errors import StorageError
 from imgbuild.core.manifest.project import FileProblem
 from imgbuild.run.observed import Observed
+from imgbuild.store.inside import LEFT, open_file, problem_of, real_path
 
 _MAGIC = frozenset("*?[")
-_LEFT = "leads out of the project through a symbolic link"
 
 
 class DiskFiles:
@@ -25,7 +26,6 @@ class DiskFiles:
     def __init__(self, root: Path, observed: Observed | None = None) -> None:
         self._root = root
         self._observed = observed
-        self._real = os.path.realpath(root)
         self._folders: dict[str, str | None] = {}
 
     def read(self, path: str, limit: int) -> bytes:
@@ -34,11 +34,11 @@ class DiskFiles:
         if reason:
             raise FileProblem(reason)
         try:
-            # Not blocking: a pipe that somebody put there must not hang the build.
-            descriptor = os.open(self._root / path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0))
-            with os.fdopen(descriptor, "rb") as file:
+            with os.fdopen(open_file(self._root, path), "rb") as file:
                 data = file.read(limit + 1)
-        except OSError as error:
+        except StorageError:
+            raise FileProblem(LEFT) from None
+        except (OSError, ValueError) as error:
             raise FileProblem(_reason(error)) from None
         if len(data) > limit:
             raise FileProblem(f"is larger than {limit:,} bytes")
@@ -49,15 +49,22 @@ class DiskFiles:
     def glob(self, pattern: str) -> Sequence[str]:
         """Files that match, sorted. `**` is any folders; hidden files and folders are skipped."""
         parts = [p for p in pattern.split("/") if p]
-        return sorted(set(self._walk("", parts))) if parts else []
+        return sorted(set(self._walk("", parts, set()))) if parts else []
 
     def problem(self, path: str) -> str | None:
         """Why a file cannot be read, or None."""
+        reason = self._problem(path)
+        if reason and self._observed:
+            # That it is not there decides as much as what would be in it.
+            self._observed.look(path)
+        return reason
+
+    def _problem(self, path: str) -> str | None:
         try:
-            real = os.path.realpath(self._root / path)
-            if not self._inside(real):
-                return _LEFT
-            mode = os.stat(real).st_mode  # noqa: PTH116 - the path is text everywhere here
+            left = problem_of(real_path(self._root, path))
+            if left:
+                return left
+            mode = os.stat(self._root / path).st_mode  # noqa: PTH116 - the path is text everywhere here
         except (OSError, ValueError) as error:
             return _reason(error)
         if stat.S_ISDIR(mode):
@@ -75,8 +82,9 @@ class DiskFiles:
 
     def _folder_problem(self, folder: str) -> str | None:
         try:
-            if not self._inside(os.path.realpath(self._root / folder)):
-                return _LEFT
+            left = problem_of(real_path(self._root, folder))
+            if left:
+                return left
             existing = self._root / folder
             while not os.path.lexists(existing):
                 existing = existing.parent
@@ -84,18 +92,20 @@ class DiskFiles:
         except (OSError, ValueError) as error:
             return _reason(error)
 
-    def _inside(self, real: str) -> bool:
-        return real == self._real or real.startswith(self._real.rstrip(os.sep) + os.sep)
-
-    def _walk(self, folder: str, parts: Sequence[str]) -> Iterator[str]:
+    def _walk(self, folder: str, parts: Sequence[str], walked: set[tuple[str, int, str]]) -> Iterator[str]:
+        place = (folder, len(parts), parts[0])
+        if place in walked:
+            # Through several "**" there are many ways to the same place, in deep folders millions.
+            return
+        walked.add(place)
         head, rest = parts[0], parts[1:]
         if head == "**":
             # "**" at the end means every file below; "**/**" is "**".
-            yield from self._walk(folder, rest or ["*"])
+            yield from self._walk(folder, rest or ["*"], walked)
             for name in self._names(folder, folders=True):
                 # A linked folder may lead to itself.
                 if not (self._root / folder / name).is_symlink():
-                    yield from self._walk(_join(folder, name), parts)
+                    yield from self._walk(_join(folder, name), parts, walked)
             return
         if not _MAGIC.intersection(head):
             # Not looked for among its neighbours: what becomes of those is then nobody's business.
@@ -103,7 +113,7 @@ class DiskFiles:
                 return
             path = _join(folder, head)
             if rest:
-                yield from self._walk(path, rest)
+                yield from self._walk(path, rest, walked)
             elif self._is_file(path):
                 yield path
             return
@@ -112,7 +122,7 @@ class DiskFiles:
             if match(name):
                 path = _join(folder, name)
                 if rest:
-                    yield from self._walk(path, rest)
+                    yield from self._walk(path, rest, walked)
                 else:
                     yield path
 
@@ -128,6 +138,9 @@ class DiskFiles:
         if self._observed:
             self._observed.list(folder)
         try:
+            # What lies outside is nobody's business, not even by name.
+            if real_path(self._root, folder) is None:
+                return []
             with os.scandir(self._root / folder) as entries:
                 found = [e.name for e in entries if (e.is_dir() if folders else e.is_file())]
         except OSError:

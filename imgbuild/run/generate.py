@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from imgbuild.core.errors import (
     FailureKind,
@@ -24,10 +26,14 @@ from imgbuild.run.interruption import Interruption, Stopped
 from imgbuild.run.job import Job
 from imgbuild.run.limits import AHEAD, Turns
 from imgbuild.run.open_jobs import give_up, is_kept, settle
+from imgbuild.run.payments import Claim, Payments
 from imgbuild.run.resolution import PLACEHOLDER
 from imgbuild.run.trust import origin_of
 from imgbuild.run.worker import Worker
 from imgbuild.store.cache import Cache
+
+if TYPE_CHECKING:
+    from imgbuild.run.claims import Claims
 
 _FIRST_LOOK, _LAST_LOOK = 0.1, 2.0
 """Seconds between two looks at a key that another build is paying for: at first, and when it takes long."""
@@ -51,6 +57,7 @@ class Generator:
         offline: bool,
         placeholder: bool,
         retry: bool,
+        claims: Claims | None = None,
     ) -> None:
         self._root = root
         self._cache = cache
@@ -64,7 +71,8 @@ class Generator:
         self._offline = offline
         self._placeholder = placeholder
         self._retry = retry
-        self._claims: dict[tuple[str, int], asyncio.Future[ImgbuildError | None]] = {}
+        self._claims = claims
+        self._payments = Payments(interruption)
 
     async def obtain(self, action: Action) -> None:
         """Have every missing take of an action in the cache, generated here or by whoever began first.
@@ -73,6 +81,11 @@ class Generator:
             ImgbuildError: the first failure, after all takes came to an end.
             Stopped: the user wants to end; whoever waits for an answer got it first.
         """
+        while not await self._obtained(action):
+            # What it waited for was taken back on behalf of others.
+            pass
+
+    async def _obtained(self, action: Action) -> bool:
         if action.resolved is None or action.spec is None or action.keys is None:
             raise TypeError(f"{action.id} is not ready to be generated")
         if self._offline and action.resolved.sends:
@@ -80,28 +93,52 @@ class Generator:
                 f"{action.id} has to be generated, and --offline forbids it", remedy="build without --offline"
             )
         key = action.keys.current
-        own = tuple(take for take in action.missing if (key, take) not in self._claims)
-        others = {take: self._claims[key, take] for take in action.missing if take not in own}
-        loop = asyncio.get_running_loop()
-        claimed = {take: loop.create_future() for take in own}
-        self._claims.update({(key, take): future for take, future in claimed.items()})
-        failure: ImgbuildError | None = None
-        try:
-            if own:
-                connection = self._connections.get(self._provider(action.resolved.image))
-                async with self._payer(action, key, connection):
-                    await self._pay(Job(action.resolved, action.spec, action.keys, own))
-        except ImgbuildError as error:
-            failure = error
-            raise
-        finally:
-            for future in claimed.values():
-                future.set_result(failure)
-        for take, shared in others.items():
-            # Shielded: an image that stops waiting must not end the payment that others wait for.
-            failed = await asyncio.shield(shared)
-            if failed is not None and not is_kept(self._cache, key, take):
+        connection = self._connections.get(self._provider(action.resolved.image))
+        others = {take: self._payments.of((key, take), connection) for take in action.missing}
+        own = tuple(take for take, payment in others.items() if payment is None)
+        if own:
+            job = Job(action.resolved, action.spec, action.keys, own)
+            claims = frozenset((key, take) for take in own)
+            pay = partial(self._see_to, job, action, connection)
+            failed = await self._payments.begin(claims, connection, pay).end()
+            if failed is not None:
                 raise failed
+        for take, payment in others.items():
+            failed = await payment.end() if payment else None
+            if failed is not None and not is_kept(self._cache, key, take):
+                if isinstance(failed, Stopped) and not self._interruption.requested:
+                    return False
+                raise failed
+        return True
+
+    async def _see_to(
+        self, job: Job, action: Action, connection: Connection, wish: Interruption
+    ) -> ImgbuildError | None:
+        try:
+            async with self._payer(action, job.keys.current, connection, wish, job.takes):
+                await self._pay(job, wish)
+        except ImgbuildError as error:
+            return error
+        return None
+
+    def turn_to(self, wanted: Collection[Claim], chains: Mapping[str, int]) -> None:
+        """Go on for another plan, with what it wants and its chains. What was sent already arrives."""
+        self._chains = chains
+        self._payments.turn_to(wanted)
+
+    def is_paying(self, claims: Collection[Claim]) -> bool:
+        """Whether all of these are being paid for here."""
+        return self._payments.are_open(claims)
+
+    async def drain(self) -> None:
+        """Wait until nothing is being paid for."""
+        await self._payments.drain()
+
+    async def aclose(self) -> None:
+        """Let go of what is still being paid for: the journal knows of it."""
+        await self._payments.aclose()
+        if self._claims is not None:
+            await self._claims.finish()
 
     async def fetch_again(self, action: Action) -> None:
         """Have the results whose bytes the cache has lost, from the tasks that gave them. Costs nothing.
@@ -126,7 +163,7 @@ class Generator:
                     remedy="configure it again, or pay for another one with "
                     f"imgbuild reroll '{result.image_id}'",
                 )
-            async with self._payer(action, result.key, connection):
+            async with self._payer(action, result.key, connection, self._interruption):
                 if not is_kept(self._cache, result.key, result.take):
                     await self._worker.fetch_again(result, connection)
 
@@ -165,36 +202,57 @@ class Generator:
                 claim.release()
 
     @asynccontextmanager
-    async def _payer(self, action: Action, key: str, connection: Connection) -> AsyncIterator[None]:
+    async def _payer(
+        self,
+        action: Action,
+        key: str,
+        connection: Connection,
+        wish: Interruption,
+        takes: Sequence[int] = (),
+    ) -> AsyncIterator[None]:
         """Be the only one who pays for a key, on this cache. The system lets go of it if we are killed.
 
-        Whoever waits for another build waits outside: what is open here is bounded by the provider's turns.
+        For `takes` also among all builders on the shared cache. Whoever waits for another build waits
+        outside: what is open here is bounded by the provider's turns.
         """
         said: str | None = None
         pause = _FIRST_LOOK
         while True:
             async with AsyncExitStack() as held:
                 turn = connection.limiter.ready.turn(self._chains.get(action.id, 0))
-                await self._interruption.unless(held.enter_async_context(turn))
+                await wish.unless(held.enter_async_context(turn))
                 if action.resolved is None or not action.resolved.sends:
                     yield
                     return
                 journal = self._cache.journal
                 claim = journal.try_claim(key, f"imgbuild in {self._root}, for {action.id}")
-                if claim is not None:
+                payer: str | None
+                if claim is None:
+                    payer = journal.payer(key)
+                else:
                     held.callback(claim.release)
+                    payer = await self._payer_elsewhere(action, key, takes, held)
+                if payer is None:
                     yield
                     journal.tidy(key)
                     return
-            payer = journal.payer(key)
             if payer != said:
                 provider = action.resolved.image.provider
                 self._emit(JobEvent(action.id, JobState.WAITING, provider, detail=f"for {payer}"))
                 said = payer
-            await self._interruption.sleep(pause)
+            await wish.sleep(pause)
             pause = min(pause * _LONGER, _LAST_LOOK)
 
-    async def _pay(self, whole: Job) -> None:
+    async def _payer_elsewhere(
+        self, action: Action, key: str, takes: Sequence[int], held: AsyncExitStack
+    ) -> str | None:
+        """Who pays for a key on another machine that shares the cache; None: it is ours to pay."""
+        if self._claims is None or not takes:
+            return None
+        held.callback(self._claims.leave, key)
+        return await self._claims.take(key, takes, action.id, str(self._root))
+
+    async def _pay(self, whole: Job, wish: Interruption) -> None:
         """Go on with what was submitted before, submit the rest, and see all of it through."""
         key = whole.keys.current
         open_jobs: Sequence[OpenJob] = ()
@@ -221,21 +279,21 @@ class Generator:
             (whole.part(tuple(missing[start : start + n])), None) for start in range(0, len(missing), n)
         ]
         outcomes = await asyncio.gather(
-            *(self._run(job, entry) for job, entry in waiting), return_exceptions=True
+            *(self._run(job, entry, wish) for job, entry in waiting), return_exceptions=True
         )
         failures += [outcome for outcome in outcomes if outcome is not None]
         if failures:
             raise next((one for one in failures if not isinstance(one, Stopped)), failures[0])
 
-    async def _run(self, job: Job, entry: OpenJob | None) -> None:
+    async def _run(self, job: Job, entry: OpenJob | None, wish: Interruption) -> None:
         connection = self._connection(job, entry)
         rank = self._chains.get(job.image.id, 0)
         async with AsyncExitStack() as places:
             if self._jobs:
-                await self._interruption.unless(places.enter_async_context(self._jobs))
-            await self._interruption.unless(places.enter_async_context(connection.limiter.place(rank)))
+                await wish.unless(places.enter_async_context(self._jobs))
+            await wish.unless(places.enter_async_context(connection.limiter.place(rank)))
             if entry is None:
-                await self._worker.generate(job, connection, places.aclose)
+                await self._worker.generate(job, connection, places.aclose, wish)
             else:
                 await self._worker.resume(entry, connection, places.aclose)
             connection.limiter.learn(None)

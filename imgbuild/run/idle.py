@@ -5,19 +5,18 @@ from __future__ import annotations
 from imgbuild import __version__
 from imgbuild.core.errors import ImgbuildError
 from imgbuild.core.image import FileReference
+from imgbuild.run.collected import Collected
 from imgbuild.run.workspace import Workspace, read_lock
 
 
 def keep_index(workspace: Workspace, text: str, json: str, *, locked: bool) -> None:
     """Note that a build of everything has nothing to do, and what it says then.
 
-    Nothing is noted where that is not certain: where the manifest has something to warn of, or an output is
-    not what the lock says. `text` and `json`: what is printed. `locked`: the build was `--locked`, so that
-    another may have to generate more takes.
+    Nothing is noted where that is not certain: where an output is not what the lock says, or what is made of
+    several images not what it should be. `text` and `json`: what is printed. `locked`: the build was
+    `--locked`, so that another may have to generate more takes.
     """
     observed, invocation = workspace.observed, workspace.invocation
-    if workspace.project.warnings:
-        return
     try:
         lock = read_lock(invocation)
         made = {path for entry in lock.images.values() for path in entry.outputs}
@@ -34,6 +33,10 @@ def keep_index(workspace: Workspace, text: str, json: str, *, locked: bool) -> N
             for path, output in entry.outputs.items():
                 if observed.digest(path) != output.digest:
                     return
+        for path, right in Collected(workspace, overwrite=False).files(lock.images):
+            observed.look(path)
+            if not right:
+                return
     except ImgbuildError:
         return
     observed.keep(workspace.cache.root, __version__, invocation.environ, text, json, locked=locked)

@@ -52,6 +52,8 @@ class ImageDescription:
     unit: str | None = None
     created: str | None = None
     references: tuple[str, ...] = ()
+    adopted: bool = False
+    """What is picked is a person's file, or was taken over from another key."""
     alt: str | None = None
     tags: tuple[str, ...] = ()
 
@@ -80,18 +82,20 @@ def describe(workspace: Workspace, image: Image) -> ImageDescription:
         }
         if source
         else None,
-        outputs=tuple(_output(output) for output in action.outputs),
+        outputs=tuple(describe_output(output) for output in action.outputs),
         usage=result.usage if result else {},
         cost=result.cost if result else None,
         unit=result.unit if result else None,
         created=result.created if result else None,
+        adopted=bool(result and result.adopted),
         references=tuple(map(str, image.references)),
         alt=image.alt,
         tags=image.tags,
     )
 
 
-def _output(output: OutputPlan) -> OutputDescription:
+def describe_output(output: OutputPlan) -> OutputDescription:
+    """How an output file stands."""
     state: OutputState = "out of date"
     if output.kind is ActionKind.NONE:
         state = "up to date"

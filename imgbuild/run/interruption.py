@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Coroutine, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any, TypeVar
+from weakref import WeakSet
 
 from imgbuild.core.errors import ImgbuildError
 
@@ -25,11 +26,23 @@ class Interruption:
     """Whether the user has asked to end. A signal handler tells; a running build attaches its event loop."""
 
     def __init__(self) -> None:
-        self.requested = False
+        self._requested = False
+        self._branches: WeakSet[Branch] = WeakSet()
         self._expected = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._task: asyncio.Task[Any] | None = None
         self._event: asyncio.Event | None = None
+
+    @property
+    def requested(self) -> bool:
+        """Whether nothing new is to be begun."""
+        return self._requested
+
+    def branch(self) -> Branch:
+        """The same wish for one part of the work, which can also be ended alone."""
+        branch = Branch(self)
+        self._branches.add(branch)
+        return branch
 
     def request(self) -> None:
         """To be called from a signal handler of the main thread.
@@ -37,9 +50,9 @@ class Interruption:
         Raises:
             KeyboardInterrupt: no build is running that could end in its own way.
         """
-        first, self.requested = not self.requested, True
-        if self._loop is not None and self._event is not None and self._task is not None:
-            self._loop.call_soon_threadsafe(self._event.set if first else self._task.cancel)
+        first, self._requested = not self._requested, True
+        if self._loop is not None and self._task is not None:
+            self._loop.call_soon_threadsafe(self._tell if first else self._task.cancel)
         elif not self._expected:
             raise KeyboardInterrupt
 
@@ -64,6 +77,12 @@ class Interruption:
             yield
         finally:
             self._loop = None
+
+    def _tell(self) -> None:
+        if self._event is not None:
+            self._event.set()
+        for branch in self._branches:
+            branch.end()
 
     def check(self) -> None:
         """Begin nothing new. Raises Stopped."""
@@ -105,3 +124,27 @@ class Interruption:
             if not task.done():
                 task.cancel()
                 await asyncio.gather(task, return_exceptions=True)
+
+
+class Branch(Interruption):
+    """A part that ends with the whole, or before it. Made on the event loop, by `Interruption.branch`."""
+
+    def __init__(self, whole: Interruption) -> None:
+        import asyncio
+
+        super().__init__()
+        self._whole = whole
+        self._event = asyncio.Event()
+        if whole.requested:
+            self.end()
+
+    @property
+    def requested(self) -> bool:
+        """Whether nothing new is to be begun in this part."""
+        return self._requested or self._whole.requested
+
+    def end(self) -> None:
+        """Begin nothing more in this part, and wait no more where waiting can be left."""
+        self._requested = True
+        if self._event is not None:
+            self._event.set()

@@ -80,10 +80,18 @@ class Limiter:
         self._allowed = concurrency
         self._admitted = Turns(concurrency)
         self._in_flight = Turns(concurrency)
-        self._interval = 1.0 / rate if rate else 0.0
+        self._interval = _interval(rate)
         self._next = 0.0
-        self.ready = Turns(concurrency + max(concurrency, AHEAD))
+        self.ready = Turns(_ready(concurrency))
         """For images that are being paid for or are next to be: who has no turn here has nothing open."""
+
+    def adjust(self, concurrency: int, rate: float | None) -> None:
+        """Go by other numbers from now on, if they are others; what is in flight counts on."""
+        self._interval = _interval(rate)
+        if concurrency != self._most:
+            self._most = concurrency
+            self._allow(concurrency)
+            self.ready.resize(_ready(concurrency))
 
     @asynccontextmanager
     async def place(self, rank: int = 0) -> AsyncIterator[None]:
@@ -115,6 +123,17 @@ class Limiter:
         """Adapt to one more outcome; None is a success."""
         allowed = next_limit(self._allowed, self._most, kind)
         if allowed != self._allowed:
-            self._allowed = allowed
-            self._admitted.resize(allowed)
-            self._in_flight.resize(allowed)
+            self._allow(allowed)
+
+    def _allow(self, allowed: int) -> None:
+        self._allowed = allowed
+        self._admitted.resize(allowed)
+        self._in_flight.resize(allowed)
+
+
+def _interval(rate: float | None) -> float:
+    return 1.0 / rate if rate else 0.0
+
+
+def _ready(concurrency: int) -> int:
+    return concurrency + max(concurrency, AHEAD)

@@ -34,6 +34,8 @@ class LockWriter:
         self._timer: asyncio.TimerHandle | None = None
         self._thread = ThreadPoolExecutor(1, "lock")
         self._under_way: tuple[Changes, Future[float]] | None = None
+        self.writes: list[tuple[str | None, str]] = []
+        """Each text that was found, and what was made of it."""
 
     def accept(self, id: str, entry: LockedImage) -> None:
         """Put an entry in; written soon."""
@@ -91,11 +93,22 @@ class LockWriter:
 
     def _write(self, changes: Changes) -> float:
         began = time.monotonic()
-        update(self._path, lambda text: _merged(text, self._path.name, changes))
+
+        def merge(text: str | None) -> str:
+            made = merged(text, self._path.name, changes)
+            self.writes.append((text, made))
+            return made
+
+        update(self._path, merge)
         return time.monotonic() - began
 
 
-def _merged(text: str | None, name: str, changes: Changes) -> str:
+def merged(text: str | None, name: str, changes: Changes) -> str:
+    """The text of a lock (None: there is no file yet) with entries put in and taken out.
+
+    Raises:
+        LockfileError: it cannot be read.
+    """
     images = dict(parse_lock(text, name).images) if text is not None else {}
     for id, entry in changes.items():
         if entry is None:

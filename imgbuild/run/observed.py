@@ -38,16 +38,33 @@ class Observed:
     """The files and folders of a project that decided about a run. Paths are relative to the project.
 
     What changes while the run goes on changes after it began, and then its status is not believed.
+    `earlier`: what a run of this process has noted before; else what the last index knows.
     """
 
-    def __init__(self, root: Path, manifest: str, profile: str | None) -> None:
+    def __init__(
+        self,
+        root: Path,
+        manifest: str,
+        profile: str | None,
+        earlier: Mapping[str, Seen] | None = None,
+    ) -> None:
         self._root = root
         self._path = root / index_path(manifest, profile)
         self._began = time.time_ns()
         self._seen: dict[str, Seen] = {}
         self._names: dict[str, frozenset[str]] = {}
         """What was in the folders that were listed."""
-        self._earlier: Mapping[str, Seen] | None = None
+        self._earlier = earlier
+
+    @property
+    def seen(self) -> Mapping[str, Seen]:
+        """All that was noted, by path. What was listed is a folder, and its digest that of its names."""
+        return self._seen
+
+    @property
+    def names(self) -> Mapping[str, frozenset[str]]:
+        """What was in the folders that were listed."""
+        return self._names
 
     def digest(self, path: str) -> str:
         """The SHA-256 of a file's content, in hex; its bytes are read only if its status is new.

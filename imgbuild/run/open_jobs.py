@@ -56,7 +56,7 @@ def settle(cache: Cache, key: str) -> None:
         for members in job.ready.values():
             result = result_from_json(members)
             if result is not None and cache.blobs.has(result.digest) and not is_kept(cache, key, result.take):
-                cache.note_result(result)
+                cache.note(result)
         if all(is_kept(cache, key, take) for take in job.takes):
             cache.journal.append(key, jobs.closed(job.id, End.STORED))
 

@@ -2,26 +2,50 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 from imgbuild.core.derivation import Recipe
 from imgbuild.core.errors import StorageError
 from imgbuild.core.events import ActionKind
+from imgbuild.core.image import digest_path
 from imgbuild.core.lock import LockedOutput, LockedSource
 from imgbuild.core.plan.action import OutputPlan
 from imgbuild.core.results import StoredOutput
-from imgbuild.images.derive import derive
+from imgbuild.images.derive import Derived, derive
 from imgbuild.images.encode import encoder
 from imgbuild.run.facts import digest_output
 from imgbuild.store.blobs import Blob, CorruptBlob, MissingBlob
 from imgbuild.store.cache import Cache
 from imgbuild.store.fsio import copy_atomic, copy_file, sweep_temporaries
+from imgbuild.store.inside import folder_of
 
 
 class RetouchedError(StorageError):
     """A person changed an output between the plan and its writing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """One output file as it is now, and what it took."""
+
+    path: str
+    locked: LockedOutput
+    kind: ActionKind
+
+
+def groups(outputs: Sequence[OutputPlan]) -> list[list[OutputPlan]]:
+    """Outputs that are made together, for their pixels are the same; all others by themselves."""
+    shared: dict[object, list[OutputPlan]] = {}
+    for output in outputs:
+        derived = output.recipe is not None and output.kind is ActionKind.DERIVE
+        shared.setdefault(output.recipe.operations if derived and output.recipe else id(output), []).append(
+            output
+        )
+    return [*shared.values()]
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,23 +59,28 @@ class Outputs:
     _swept: set[Path] = field(default_factory=set, init=False, repr=False, compare=False)
     """The folders that are already rid of what killed builds left in them."""
 
-    def bring(self, output: OutputPlan, source: LockedSource) -> tuple[LockedOutput, ActionKind]:
-        """Make one output file what it should be; returns its lock entry, and what it took.
+    def bring(self, outputs: Sequence[OutputPlan], source: LockedSource) -> list[Written]:
+        """Make output files what they should be. Those to derive have the same pixels, made once for all.
 
         Raises:
             StorageError: the disk refuses, or no cache has the bytes.
             BadImageError: the master cannot be used.
             RetouchedError: a person changed the file meanwhile.
         """
-        if output.kind is ActionKind.NONE and output.target is not None:
-            if output.learned and output.recipe is not None:
-                self._learn(self.root / output.path, output.recipe, output.target)
-            return output.target, ActionKind.NONE
-        if output.recipe is None:
-            raise TypeError(f"{output.path} was planned without its source")
-        blob, target, kind = self._bytes(output, output.recipe, source)
-        self.put(output.path, blob, target, output.found)
-        return target, kind
+        written: list[Written] = []
+        blobs = [(output, self._blob(output, source)) for output in outputs]
+        made = iter(self._derive([_recipe(output) for output, known in blobs if known is None]))
+        for output, known in blobs:
+            blob, target, kind = known or self._derived(output, next(made))
+            path = digest_path(output.file.path, target.digest) if output.file else output.path
+            found = output.found
+            if path != output.path:
+                # Its name was not known before: what lies there, if anything, has not been looked at.
+                found = digest_output(self.root / path)
+            if kind is not ActionKind.NONE:
+                self.put(path, blob, target, found)
+            written.append(Written(path, target, kind))
+        return written
 
     def put(self, name: str, blob: Path, target: LockedOutput, found: str | None) -> None:
         """Write a blob to an output's path, unless the file is right already.
@@ -74,22 +103,31 @@ class Outputs:
             )
         if now is not None and path.is_file() and not path.is_symlink() and not self.cache.blobs.has(now):
             self.cache.blobs.add_copy(path)
-        if path.parent not in self._swept:
-            self._swept.add(path.parent)
-            sweep_temporaries(path.parent)
-        copy_atomic(blob, path)
+        with folder_of(self.root, name, create=True) as folder:
+            if path.parent not in self._swept:
+                self._swept.add(path.parent)
+                sweep_temporaries(path.parent)
+            copy_atomic(blob, path, folder)
 
-    def _bytes(
-        self, output: OutputPlan, recipe: Recipe, source: LockedSource
-    ) -> tuple[Path, LockedOutput, ActionKind]:
-        """The blob with the output's bytes: from the cache where it is sound, else derived again."""
-        if output.kind is ActionKind.RESTORE and output.target is not None:
-            try:
-                return self.cache.blobs.verified(output.target.digest), output.target, ActionKind.RESTORE
-            except (CorruptBlob, MissingBlob):
-                if not self.cache.blobs.has(source.digest):
-                    raise
-        made = self._derive(recipe)
+    def _blob(self, output: OutputPlan, source: LockedSource) -> tuple[Path, LockedOutput, ActionKind] | None:
+        """The blob with the output's bytes; None where they have to be derived."""
+        if output.target is None:
+            return None
+        if output.kind is ActionKind.NONE:
+            # A locked build believes a lock that may be anybody's: nobody else shall have to.
+            if output.learned and output.recipe is not None and not self.locked:
+                self._learn(self.root / output.path, output.recipe, output.target)
+            return self.root / output.path, output.target, ActionKind.NONE
+        if output.kind is not ActionKind.RESTORE:
+            return None
+        try:
+            return self.cache.blobs.verified(output.target.digest), output.target, ActionKind.RESTORE
+        except (CorruptBlob, MissingBlob):
+            if not self.cache.blobs.has(source.digest):
+                raise
+        return None
+
+    def _derived(self, output: OutputPlan, made: StoredOutput) -> tuple[Path, LockedOutput, ActionKind]:
         target = LockedOutput(made.digest, made.bytes, made.width, made.height)
         if self.locked and output.target is not None and output.target.digest != target.digest:
             raise StorageError(
@@ -99,28 +137,21 @@ class Outputs:
             )
         return self.cache.blobs.path(made.digest), target, ActionKind.DERIVE
 
-    def _derive(self, recipe: Recipe) -> StoredOutput:
-        master = self.cache.blobs.verified(recipe.source)
-        scratch = self.cache.blobs.scratch()
+    def _derive(self, recipes: Sequence[Recipe]) -> Sequence[StoredOutput]:
+        if not recipes:
+            return ()
+        master = self.cache.blobs.verified(recipes[0].source)
+        scratches = [self.cache.blobs.scratch() for _ in recipes]
         try:
-            made = derive(master, recipe, scratch)
-
-            def describe(blob: Blob) -> StoredOutput:
-                return StoredOutput(
-                    recipe_key=recipe.key(),
-                    encoder=encoder(recipe.format),
-                    source=recipe.source,
-                    digest=blob.digest,
-                    format=made.format,
-                    width=made.width,
-                    height=made.height,
-                    bytes=made.bytes,
-                )
-
-            return self.cache.keep_output(scratch, describe)
+            made = derive(master, recipes, scratches)
+            ready = zip(scratches, recipes, made, strict=True)
+            return self.cache.keep_outputs(
+                [(scratch, partial(_stored, recipe, one)) for scratch, recipe, one in ready]
+            )
         finally:
-            with suppress(OSError):
-                scratch.unlink()
+            for scratch in scratches:
+                with suppress(OSError):
+                    scratch.unlink()
 
     def _learn(self, path: Path, recipe: Recipe, target: LockedOutput) -> None:
         """Bytes that came with the repository and agree with its lock: this cache has them from now on."""
@@ -140,3 +171,22 @@ class Outputs:
             )
 
         self.cache.keep_output(scratch, describe)
+
+
+def _recipe(output: OutputPlan) -> Recipe:
+    if output.recipe is None:
+        raise TypeError(f"{output.path} was planned without its source")
+    return output.recipe
+
+
+def _stored(recipe: Recipe, made: Derived, blob: Blob) -> StoredOutput:
+    return StoredOutput(
+        recipe_key=recipe.key(),
+        encoder=encoder(recipe.format),
+        source=recipe.source,
+        digest=blob.digest,
+        format=made.format,
+        width=made.width,
+        height=made.height,
+        bytes=made.bytes,
+    )

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from imgbuild import __version__
 from imgbuild.core.events import WarningEvent
-from imgbuild.core.plan.action import Mode, Plan
+from imgbuild.core.plan.action import Facts, Mode, Plan
 from imgbuild.core.plan.planner import make_plan
 from imgbuild.core.plan.settled import Settled
 from imgbuild.core.targets import select, with_references
+from imgbuild.run.collected import Collected
 from imgbuild.run.collector import collector_paused
 from imgbuild.run.workspace import Workspace
 from imgbuild.store.remembered import Remembered
@@ -32,21 +34,32 @@ def plan_workspace(workspace: Workspace, targets: Sequence[str] = (), mode: Mode
     memory = _memory(workspace) if not targets and mode in (None, Mode()) else None
     known = _texts(memory.read()) if memory else _NONE
     settled = Settled(known)
-    with workspace.cache.at_one_moment():
-        plan = make_plan(
-            resolved,
-            workspace.project.order,
-            workspace.lock,
-            workspace.facts(),
-            mode or Mode(),
-            whole=not targets,
-            disabled=workspace.project.disabled,
-            settled=settled,
-        )
+
+    def make(facts: Facts) -> Plan:
+        with workspace.cache.at_one_moment():
+            return make_plan(
+                resolved,
+                workspace.project.order,
+                workspace.lock,
+                facts,
+                mode or Mode(),
+                whole=not targets,
+                disabled=workspace.project.disabled,
+                settled=settled,
+            )
+
+    if workspace.shared is None:
+        plan = make(workspace.facts())
+    else:
+        root, observed = workspace.invocation.root, workspace.observed
+        plan = workspace.shared.plan(make, root, observed, workspace.lock, mode or Mode())
     now = frozenset(settled.now if len(settled.now) >= _LEAST else ())
     if memory and known != now:
         memory.keep([*now])
-    return plan
+    if targets:
+        return plan
+    overwrite = mode is not None and mode.overwrite
+    return replace(plan, collected=Collected(workspace, overwrite=overwrite).plan(plan.actions))
 
 
 def _memory(workspace: Workspace) -> Remembered:
@@ -64,7 +77,7 @@ def _texts(value: object) -> frozenset[str]:
 def plan_warnings(workspace: Workspace, plan: Plan) -> tuple[WarningEvent, ...]:
     """What to know about a plan before agreeing to it."""
     unknown = [action.id for action in plan.actions if action.cost is None]
-    messages = list(workspace.project.warnings)
+    messages: list[str] = []
     if unknown:
         what = f"{unknown[0]} has" if len(unknown) == 1 else f"{len(unknown)} images have"
         messages.append(f"{what} no known price, which counts as 0; `pricing` under the provider tells it")

@@ -1,4 +1,4 @@
-"""What a build may spend. Asked before every submission, with what is in flight counted in."""
+"""What a build or a session may spend. Asked before every submission, with what is in flight counted in."""
 
 from __future__ import annotations
 
@@ -6,11 +6,14 @@ from imgbuild.core.errors import BudgetError
 
 
 class Purse:
-    """Money of one build, in the pricing unit. An unknown price counts as nothing."""
+    """Money of one build, in the pricing unit. An unknown price counts as nothing.
+
+    `most`: the limit, None for none. It may be moved at any time; what is spent stays spent.
+    """
 
     def __init__(self, most: float | None, unit: str) -> None:
-        self._most = most
-        self._unit = unit
+        self.most = most
+        self.unit = unit
         self.spent = 0.0
         """What was submitted, estimated."""
         self.stopped = False
@@ -23,14 +26,18 @@ class Purse:
             BudgetError: it would be more than the limit.
         """
         cost = cost or 0.0
-        if self._most is not None and self.spent + cost > self._most + 1e-9:
+        if not self.allows(cost):
             self.stopped = True
             raise BudgetError(
-                f"not submitted: {self.spent:g} {self._unit} are spent or in flight, "
-                f"and {cost:g} more would pass the limit of {self._most:g}",
+                f"not submitted: {self.spent:g} {self.unit} are spent or in flight, "
+                f"and {cost:g} more would pass the limit of {self.most:g}",
                 remedy="raise --max-cost or budget.max_cost",
             )
         self.spent += cost
+
+    def allows(self, cost: float) -> bool:
+        """Whether an amount is within the limit."""
+        return self.most is None or self.spent + cost <= self.most + 1e-9
 
     def give_back(self, cost: float | None) -> None:
         """The service certainly charged nothing for it."""

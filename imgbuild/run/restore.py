@@ -6,14 +6,15 @@ import time
 from collections import Counter
 
 from imgbuild.core.errors import LockfileError, StorageError
-from imgbuild.core.events import Emit, Failure, ImageEvent, Status, SummaryEvent
+from imgbuild.core.events import Emit, Failure, ImageEvent, Status, SummaryEvent, WarningEvent
 from imgbuild.core.lock import Lock, LockedImage
 from imgbuild.core.safepath import UnsafePath, safe_path
+from imgbuild.run.declared_cache import declared_cache
 from imgbuild.run.facts import DiskFacts
 from imgbuild.run.files import DiskFiles
 from imgbuild.run.observed import Observed
 from imgbuild.run.outputs import Outputs
-from imgbuild.run.workspace import Invocation, cache_dir, read_lock
+from imgbuild.run.workspace import Invocation, cache_folder, open_declared, read_lock
 from imgbuild.store.cache import open_cache
 
 
@@ -31,17 +32,26 @@ def restore_lock(invocation: Invocation, emit: Emit) -> int:
         raise LockfileError(f"there is no {name}", remedy="imgbuild build writes it")
     lock = read_lock(invocation)
     _check_paths(invocation, lock)
-    cache = open_cache(cache_dir(invocation, None))
+    config, _ = declared_cache(invocation)
+    cache = open_cache(cache_folder(invocation, config.dir if config else None))
+    shared = open_declared(invocation, config, cache)
     facts = DiskFacts(
         invocation.root, cache, Observed(invocation.root, invocation.manifest, invocation.profile)
     )
     outputs = Outputs(invocation.root, cache, locked=True)
     ours = lock.output_digests()
     counts: Counter[Status] = Counter()
+    if shared is not None:
+        wanted = {
+            path: output.digest for image in lock.images.values() for path, output in image.outputs.items()
+        }
+        shared.bring_now(digest for path, digest in wanted.items() if facts.on_disk(path) != digest)
     for id, image in lock.images.items():
         event = _restore(id, image, facts, outputs, ours)
         counts[event.status] += 1
         emit(event)
+    for words in shared.finish() if shared is not None else ():
+        emit(WarningEvent(words))
     emit(
         SummaryEvent(
             restored=counts[Status.RESTORED],

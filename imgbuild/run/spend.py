@@ -7,12 +7,9 @@ from datetime import date
 
 from imgbuild.core.errors import JournalError
 from imgbuild.core.jobs import OpenJob
-from imgbuild.core.manifest.project import FileProblem
-from imgbuild.core.manifest.reading import Reading
-from imgbuild.core.manifest.yaml12 import Map, parse_yaml
 from imgbuild.core.results import Payment, payment_of
 from imgbuild.core.spending import charge_of, paid_on
-from imgbuild.run.files import DiskFiles
+from imgbuild.run.declared_cache import declared_cache
 from imgbuild.run.open_jobs import list_jobs
 from imgbuild.run.workspace import Invocation, cache_folder
 from imgbuild.store.cache import Cache, open_cache
@@ -30,21 +27,13 @@ def open_project_cache(invocation: Invocation) -> tuple[Cache, str | None]:
 
 def _declared_folder(invocation: Invocation) -> tuple[str | None, str | None]:
     """`cache.dir` where it matters, and why it could not be read."""
-    if invocation.environ.get("IMGBUILD_CACHE_DIR") or not (invocation.root / invocation.manifest).is_file():
+    if invocation.environ.get("IMGBUILD_CACHE_DIR"):
         return None, None
-    unread = (
-        f"{invocation.shown(invocation.manifest)} cannot be read, so a cache.dir in it is not looked into"
-    )
-    try:
-        source = Reading(DiskFiles(invocation.root), "").source(invocation.manifest)
-    except FileProblem:
-        return None, unread
-    tree, problems = parse_yaml(source)
-    cache = tree.get("cache") if isinstance(tree, Map) else None
-    folder = cache.get("dir") if isinstance(cache, Map) else None
-    if isinstance(folder, str) and folder:
-        return folder, None
-    return None, unread if problems else None
+    config, readable = declared_cache(invocation)
+    if readable:
+        return config.dir if config else None, None
+    name = invocation.shown(invocation.manifest)
+    return None, f"{name} cannot be read, so a cache.dir in it is not looked into"
 
 
 def list_payments(

@@ -55,14 +55,16 @@ class Worker:
         self.recorded: dict[str, str] = {}
         """By job: the image. Its task is recorded: the next build goes on with it."""
 
-    async def generate(self, job: Job, connection: Connection, leave: Leave) -> None:
+    async def generate(self, job: Job, connection: Connection, leave: Leave, wish: Interruption) -> None:
         """Submit a request and bring its results into the cache. `leave` is called once they have arrived.
+
+        `wish`: how the job is taken back as long as nothing of it was sent. What was sent is seen through.
 
         Raises:
             ProviderFailure: what went wrong, after it was written down.
-            Stopped: the user wants to end. What was accepted is written down.
+            Stopped: the job was taken back, or the user wants to end. What was accepted is written down.
         """
-        entry, answer = await self._submit(job, connection)
+        entry, answer = await self._submit(job, connection, wish)
         await self._see_through(entry, connection, answer, leave, asyncio.get_running_loop().time())
 
     async def resume(self, entry: OpenJob, connection: Connection, leave: Leave) -> None:
@@ -113,7 +115,9 @@ class Worker:
                     raise
         return False
 
-    async def _submit(self, job: Job, connection: Connection) -> tuple[OpenJob, Pending | Finished]:
+    async def _submit(
+        self, job: Job, connection: Connection, wish: Interruption
+    ) -> tuple[OpenJob, Pending | Finished]:
         """Send the request, again and again while nothing can have been charged."""
         if job.spec.references or job.spec.mask:
             request = await self._looks.run(make_request, job, self._root, self._cache)
@@ -122,7 +126,8 @@ class Worker:
         draft = make_entry(job, _origin(job, connection), self._root)
 
         async def send() -> tuple[OpenJob, Pending | Finished]:
-            await self._interruption.unless(connection.limiter.pace())
+            await wish.unless(connection.limiter.pace())
+            wish.check()
             if connection.stopped:
                 raise connection.stopped
             entry = replace(draft, since=now())
@@ -148,7 +153,7 @@ class Worker:
                 entry = await self._accepted(entry, answer.task_id)
             return entry, answer
 
-        return await self._patience(draft, connection).try_(send, aside=connection.limiter.aside)
+        return await self._patience(draft, connection, wish).try_(send, aside=connection.limiter.aside)
 
     async def _send(self, entry: OpenJob, connection: Connection, request: Request) -> Pending | Finished:
         """The moment at which money may be spent: not to be left while the answer is on its way."""
@@ -238,14 +243,15 @@ class Worker:
         experience = connection.experience(str(entry.draft.get("model")))
         return await see_end(answer, poll, running, connection.settings, experience, submitted)
 
-    def _patience(self, entry: OpenJob, connection: Connection) -> Patience:
+    def _patience(self, entry: OpenJob, connection: Connection, wish: Interruption | None = None) -> Patience:
         """What is being paid for and has no name yet is not to be left, and so not cut short."""
 
         def on_wait(failure: ProviderFailure, seconds: float) -> None:
             words = f"{failure.message}; again in {seconds:.1f} s"
             self._log.say(entry, connection.settings.name, JobState.RETRYING, words)
 
-        return Patience(connection, self._interruption if entry.id not in self.paying else None, on_wait)
+        wish = wish or self._interruption
+        return Patience(connection, wish if entry.id not in self.paying else None, on_wait)
 
 
 def _origin(job: Job, connection: Connection) -> str:

@@ -6,11 +6,13 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from imgbuild import __version__
 from imgbuild.core.errors import ManifestError
 from imgbuild.core.lock import Lock, lock_name, parse_lock
 from imgbuild.core.manifest.load import load_project
+from imgbuild.core.manifest.model import CacheConfig
 from imgbuild.core.manifest.project import Project
 from imgbuild.core.manifest.recall import Memory
 from imgbuild.core.plan.resolve import Resolved
@@ -23,6 +25,9 @@ from imgbuild.run.resolution import provider_types, resolve_images
 from imgbuild.store.cache import Cache, default_cache_dir, open_cache
 from imgbuild.store.lockfile import read_text
 from imgbuild.store.remembered import Remembered
+
+if TYPE_CHECKING:
+    from imgbuild.run.shared_cache import SharedCache
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +43,10 @@ class Invocation:
     environ: Mapping[str, str] = field(default_factory=lambda: dict(os.environ), repr=False)
     display_root: str = ""
     """Prefix for file names in messages: the root, relative to the current directory."""
+    offline: bool = False
+    """Nothing is asked of the network."""
+    require_remote: bool = False
+    """A shared cache that cannot be used is an error."""
 
     @property
     def lock_path(self) -> Path:
@@ -74,15 +83,20 @@ class Workspace:
     lock_path: Path
     cache: Cache
     observed: Observed
+    shared: SharedCache | None = None
 
     def facts(self) -> DiskFacts:
         """What the planner asks for, as it is now."""
-        return DiskFacts(self.invocation.root, self.cache, self.observed)
+        if self.shared is None:
+            return DiskFacts(self.invocation.root, self.cache, self.observed)
+        return self.shared.facts(self.invocation.root, self.observed)
 
 
 @collector_paused()
-def load(invocation: Invocation) -> Loaded:
+def load(invocation: Invocation, observed: Observed | None = None) -> Loaded:
     """Read and check the manifest, and what its providers can do; nothing else is opened.
+
+    `observed`: where to note what is read, also if it comes to nothing.
 
     Raises:
         ManifestError: with every error that was found.
@@ -94,22 +108,22 @@ def load(invocation: Invocation) -> Loaded:
         invocation.environ,
     )
     memory = Memory(kept.read())
+    observed = observed or Observed(invocation.root, invocation.manifest, invocation.profile)
     try:
-        loaded = _load(invocation, memory)
+        loaded = _load(invocation, memory, observed)
     except ManifestError:
         if not memory.used:
             raise
         # With everything read, each error has its right place.
         memory.forget()
-        loaded = _load(invocation, memory)
+        loaded = _load(invocation, memory, observed)
     value = memory.value()
     if value is not None:
         kept.keep(value)
     return loaded
 
 
-def _load(invocation: Invocation, memory: Memory) -> Loaded:
-    observed = Observed(invocation.root, invocation.manifest, invocation.profile)
+def _load(invocation: Invocation, memory: Memory, observed: Observed) -> Loaded:
     project = load_project(
         invocation.manifest,
         DiskFiles(invocation.root, observed),
@@ -133,16 +147,41 @@ def open_workspace(invocation: Invocation) -> Workspace:
         StorageError: the cache cannot be used.
     """
     loaded = load(invocation)
+    lock = read_lock(invocation)
+    cache = open_cache(cache_dir(invocation, loaded.project))
     return Workspace(
         invocation,
         loaded.project,
         loaded.types,
         loaded.resolved,
-        read_lock(invocation),
+        lock,
         invocation.lock_path,
-        open_cache(cache_dir(invocation, loaded.project)),
+        cache,
         loaded.observed,
+        open_shared(invocation, loaded.project, cache),
     )
+
+
+def open_shared(invocation: Invocation, project: Project, cache: Cache) -> SharedCache | None:
+    """The shared cache beside a local one, where the manifest has one and it may be used.
+
+    Raises:
+        UsageError: its settings lack a variable or a package.
+    """
+    return open_declared(invocation, project.manifest.cache, cache)
+
+
+def open_declared(invocation: Invocation, config: CacheConfig | None, cache: Cache) -> SharedCache | None:
+    """The same for settings alone."""
+    if config is None or config.remote is None or invocation.placeholder or invocation.offline:
+        return None
+    from imgbuild.run.shared_cache import SharedCache
+    from imgbuild.run.shared_settings import shared_settings
+
+    settings = shared_settings(
+        config, config.remote, invocation.root, invocation.environ, required=invocation.require_remote
+    )
+    return SharedCache(cache, settings)
 
 
 def read_lock(invocation: Invocation) -> Lock:

@@ -9,7 +9,7 @@ import os
 import re
 import stat
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -90,6 +90,8 @@ class Blobs:
         self._quarantine = root / "quarantine"
         self._scratch = Scratch(root)
         self._ready: set[Path] = set()
+        self.elsewhere: Callable[[str], bool] | None = None
+        """Brings a blob that is not here in from where it is; False: it is nowhere."""
 
     def path(self, digest: str) -> Path:
         """Where the blob is, or would be. Raises StorageError for a text that is no digest."""
@@ -105,11 +107,12 @@ class Blobs:
         """
         return self._scratch.path()
 
-    def add_file(self, path: Path) -> Blob:
+    def add_file(self, path: Path, *, sync: bool = True) -> Blob:
         """Take a file over: hash it, make it durable and read-only, move it in. `path` is gone then.
 
-        A blob that is already there is replaced by these, just verified, bytes. Raises StorageError, and
-        leaves the file where it is.
+        A blob that is already there is replaced by these, just verified, bytes. Without `sync` a power cut
+        may damage it: for what can be had again, and no record names. Raises StorageError, and leaves the
+        file where it is.
         """
         with storage_errors("read", path):
             descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -123,7 +126,7 @@ class Blobs:
                 digest = hashlib.file_digest(file, "sha256").hexdigest()
                 os.fchmod(descriptor, 0o444)
                 os.utime(descriptor)
-        self._move_in(path, digest)
+        self._move_in(path, digest, sync=sync)
         return Blob(digest, status.st_size)
 
     def add_copy(self, path: Path) -> Blob:
@@ -151,8 +154,17 @@ class Blobs:
     def verified(self, digest: str, size: int | None = None) -> Path:
         """The path of a blob whose bytes were just hashed. `size` is what it should have, in bytes.
 
-        Raises MissingBlob, or CorruptBlob after moving the damaged file to the quarantine.
+        Raises MissingBlob, or CorruptBlob after moving the damaged file to the quarantine; either only if it
+        cannot be had from elsewhere.
         """
+        try:
+            return self._verified(digest, size)
+        except (MissingBlob, CorruptBlob):
+            if self.elsewhere is None or not self.elsewhere(digest):
+                raise
+        return self._verified(digest, size)
+
+    def _verified(self, digest: str, size: int | None) -> Path:
         path = self.path(digest)
         with storage_errors("read", path):
             try:
@@ -238,10 +250,10 @@ class Blobs:
         shards = [Path(shard.path) for shard in _scan(self._folder)]
         return self._scratch.sweep(now) + sum(map(sweep_temporaries, [self._quarantine, *shards]))
 
-    def _move_in(self, path: Path, digest: str) -> None:
+    def _move_in(self, path: Path, digest: str, *, sync: bool) -> None:
         target = self.path(digest)
         self._ensure(target.parent)
-        publish(path, target)
+        publish(path, target, sync=sync)
 
     def _take_copy(self, path: Path) -> Blob:
         blob = self.add_copy(path)

@@ -14,6 +14,7 @@ from imgbuild.core.errors import StorageError
 from imgbuild.core.results import StoredOutput, StoredResult
 from imgbuild.store.blobs import Blob, Blobs, MissingBlob
 from imgbuild.store.encoding import Kept, Pin
+from imgbuild.store.fsio import exposure
 from imgbuild.store.guard import exclusive, shared
 from imgbuild.store.journal import Journal
 from imgbuild.store.sidecars import write_sidecar
@@ -48,8 +49,11 @@ class Cache:
         self.root = root
         self.blobs = Blobs(root)
         self.journal = Journal(root)
+        self.on_record: Callable[[tuple[Kept, ...]], None] | None = None
+        """Hears of everything that is recorded through this object, once it is durable."""
         self._opening = threading.Lock()
         self._records: Records | None = None
+        self._looked = False
 
     @property
     def records(self) -> Records:
@@ -79,7 +83,10 @@ class Cache:
 
     def warnings(self) -> tuple[str, ...]:
         """What had to be repaired on the way, for people. Each is given once."""
-        return self.journal.warnings() + (() if self._records is None else self._records.warnings())
+        found = () if self._records is None else self._records.warnings()
+        exposed = None if self._looked else exposure(self.root)
+        self._looked = True
+        return self.journal.warnings() + found + ((exposed,) if exposed else ())
 
     def keep_result(
         self,
@@ -103,14 +110,15 @@ class Cache:
         with self._in_use():
             self._record((replace(result, task=None, origin=None),))
 
-    def note_result(self, result: StoredResult) -> None:
-        """Record a result whose blob is here already, e.g. under one more declared key.
+    def note(self, *kept: Kept) -> None:
+        """Record what is known of blobs that are here already, e.g. a result under one more declared key.
 
         Raises MissingBlob.
         """
         with self._in_use():
-            self._require(result.digest)
-            self._record((result,))
+            for one in kept:
+                self._require(one.digest)
+            self._record(kept)
 
     def keep_output(self, file: Path, make: Callable[[Blob], StoredOutput]) -> StoredOutput:
         """Take over a derived file."""
@@ -220,6 +228,8 @@ class Cache:
         for one in many:
             write_sidecar(self.blobs, one)
         self.records.put(many)
+        if self.on_record is not None:
+            self.on_record(many)
 
     def _require(self, digest: str) -> None:
         if not self.blobs.has(digest):

@@ -67,12 +67,18 @@ def sync_folder(path: Path) -> None:
     """Make a folder's entries durable. Raises OSError; file systems that cannot do it are left alone."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        os.fsync(descriptor)
+        sync_open_folder(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def sync_open_folder(folder: int) -> None:
+    """The same for a folder that is open."""
+    try:
+        os.fsync(folder)
     except OSError as error:
         if error.errno not in _NO_FOLDER_SYNC:
             raise
-    finally:
-        os.close(descriptor)
 
 
 def _sync_file(path: Path) -> None:
@@ -123,6 +129,19 @@ def _is_used(path: Path) -> bool:
         return True
 
 
+def exposure(folder: Path) -> str | None:
+    """Why others than this user decide what is in a folder, with what to do about it, or None."""
+    try:
+        status = folder.stat()
+    except OSError:
+        return None
+    if status.st_mode & stat.S_IWOTH:
+        return f"everybody can write to {shown(folder)}, and so change what is built: chmod o-w it"
+    if os.geteuid() and status.st_uid not in (0, os.geteuid()):
+        return f"{shown(folder)} is another user's, who can change what is built: use a folder of your own"
+    return None
+
+
 def write_atomic(path: Path, data: bytes, *, sync: bool = True) -> None:
     """Write a file so that readers, and a power cut, see the old or the new content, never a part.
 
@@ -133,9 +152,18 @@ def write_atomic(path: Path, data: bytes, *, sync: bool = True) -> None:
         file.write(data)
 
 
-def copy_atomic(source: Path, path: Path) -> None:
-    """Write a copy of `source` to `path`, as `write_atomic` does. Raises StorageError."""
-    with storage_errors("read", source), source.open("rb") as reader, _replacing(path, sync=True) as writer:
+def copy_atomic(source: Path, path: Path, folder: int) -> None:
+    """Write a copy of `source` to `path`, as `write_atomic` does. Raises StorageError.
+
+    `folder` is the descriptor of `path`'s folder: it is this one that the file comes into, whatever else has
+    taken its name since.
+    """
+    with (
+        storage_errors("read", source),
+        source.open("rb") as reader,
+        storage_errors("write", path),
+        _replacing_in(folder, path, sync=True) as writer,
+    ):
         _copy_bytes(reader, writer)
 
 
@@ -165,10 +193,10 @@ def try_lock(descriptor: int) -> bool:
     return True
 
 
-def is_still(path: Path, descriptor: int) -> bool:
-    """Whether an open file is the one that lies at `path` now. Raises OSError."""
+def is_still(name: str | Path, descriptor: int, *, folder: int | None = None) -> bool:
+    """Whether an open file is the one that lies at `name`, in `folder`, now. Raises OSError."""
     try:
-        there = path.stat(follow_symlinks=False)
+        there = os.stat(name, dir_fd=folder, follow_symlinks=False)
     except FileNotFoundError:
         return False
     return os.path.samestat(there, os.fstat(descriptor))
@@ -179,36 +207,47 @@ def _replacing(path: Path, *, sync: bool) -> Iterator[BinaryIO]:
     """A temporary file beside `path` that takes its place when the block ends, and goes when it fails."""
     make_folder(path.parent)
     with storage_errors("write", path):
-        temporary, descriptor = _new_temporary(path.parent)
+        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         try:
-            with os.fdopen(descriptor, "wb") as file:
+            with _replacing_in(folder, path, sync=sync) as file:
                 yield file
-                file.flush()
-                _keep_permissions(path, descriptor)
-                if sync:
-                    os.fsync(descriptor)
-                # Still locked: to others, a temporary file that nobody holds is a dead one.
-                temporary.replace(path)
+        finally:
+            os.close(folder)
+
+
+@contextmanager
+def _replacing_in(folder: int, path: Path, *, sync: bool) -> Iterator[BinaryIO]:
+    """The same for a folder that is open. Raises OSError."""
+    temporary, descriptor = _new_temporary(folder)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            yield file
+            file.flush()
+            _keep_permissions(path.name, folder, descriptor)
             if sync:
-                sync_folder(path.parent)
-        except BaseException:
-            with suppress(OSError):
-                temporary.unlink()
-            raise
+                os.fsync(descriptor)
+            # Still locked: to others, a temporary file that nobody holds is a dead one.
+            os.replace(temporary, path.name, src_dir_fd=folder, dst_dir_fd=folder)
+        if sync:
+            sync_open_folder(folder)
+    except BaseException:
+        with suppress(OSError):
+            os.unlink(temporary, dir_fd=folder)
+        raise
 
 
-def _new_temporary(folder: Path) -> tuple[Path, int]:
+def _new_temporary(folder: int) -> tuple[str, int]:
     """A new file, locked for as long as it is open: so others can tell it from one of a killed writer."""
     while True:
-        path = folder / f".imgbuild-{unique()}.tmp"
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666)
+        name = f".imgbuild-{unique()}.tmp"
+        descriptor = os.open(name, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o666, dir_fd=folder)
         try:
-            if _lock_if_possible(descriptor) and is_still(path, descriptor):
-                return path, descriptor
+            if _lock_if_possible(descriptor) and is_still(name, descriptor, folder=folder):
+                return name, descriptor
         except BaseException:
             os.close(descriptor)
             with suppress(OSError):
-                path.unlink()
+                os.unlink(name, dir_fd=folder)
             raise
         # It was taken for a dead one between its creation and its lock.
         os.close(descriptor)
@@ -235,9 +274,9 @@ def _remove_unlocked(path: Path) -> bool:
         os.close(descriptor)
 
 
-def _keep_permissions(old: Path, new: int) -> None:
+def _keep_permissions(old: str, folder: int, new: int) -> None:
     with suppress(FileNotFoundError):
-        status = old.lstat()
+        status = os.stat(old, dir_fd=folder, follow_symlinks=False)
         if stat.S_ISREG(status.st_mode):
             os.fchmod(new, status.st_mode & 0o777)
 

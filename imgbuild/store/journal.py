@@ -6,7 +6,7 @@ import fcntl
 import json
 import os
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
@@ -47,6 +47,8 @@ class Journal:
         self._folder = root / "jobs"
         self._warnings: dict[Path, str] = {}
         self._moment = _Moment()
+        self.mirror: Callable[[str, Mapping[str, Json]], None] | None = None
+        """Is told of every line: of an intent before it is written, of all else after."""
 
     def warnings(self) -> tuple[str, ...]:
         """What was found damaged and could be mended, for people. Each is given once."""
@@ -105,6 +107,14 @@ class Journal:
 
         Raises StorageError.
         """
+        before = event.get("event") == "intent"
+        if before and self.mirror is not None:
+            self.mirror(key, event)
+        self._append(key, event)
+        if not before and self.mirror is not None:
+            self.mirror(key, event)
+
+    def _append(self, key: str, event: Mapping[str, Json]) -> None:
         path = self._path(key)
         make_folder(self._folder, 0o700)
         with storage_errors("write", path):

@@ -60,13 +60,33 @@ class Workdir:
 
     def dropped(self) -> tuple[DroppedOutput, ...]:
         """The list, by path. An unreadable list is an empty one; paths out of the project are left out."""
-        path = self.path / "dropped.json"
+        return self._listed("dropped")
+
+    def collected(self) -> tuple[DroppedOutput, ...]:
+        """The files made of several images by the last build, by path; empty where that cannot be read."""
+        return self._listed("collected")
+
+    def note_collected(self, entries: Collection[DroppedOutput]) -> None:
+        """Replace the list of files made of several images: what it no longer has, is dropped.
+
+        Raises StorageError.
+        """
+        before = self.collected()
+        if set(before) == set(entries):
+            return
+        now = {entry.path for entry in entries}
+        self.remember_dropped(entry for entry in before if entry.path not in now)
+        with exclusive(self.ensure() / "dropped.lock"):
+            self._write({entry.path: entry for entry in entries}, "collected")
+
+    def _listed(self, name: str) -> tuple[DroppedOutput, ...]:
+        path = self.path / f"{name}.json"
         with storage_errors("read", path):
             try:
                 value = load(path.read_bytes())
             except FileNotFoundError:
                 return ()
-        entries = value.get("dropped") if isinstance(value, dict) else None
+        entries = value.get(name) if isinstance(value, dict) else None
         found = map(_entry, entries) if isinstance(entries, list) else ()
         return tuple(sorted(entry for entry in found if entry is not None))
 
@@ -78,10 +98,10 @@ class Workdir:
         with exclusive(self.ensure() / "dropped.lock"):
             self._write({entry.path: entry for entry in self.dropped() if entry.path not in gone})
 
-    def _write(self, entries: dict[str, DroppedOutput]) -> None:
+    def _write(self, entries: dict[str, DroppedOutput], name: str = "dropped") -> None:
         sweep_temporaries(self.path)
-        text = dump({"dropped": [asdict(entries[path]) for path in sorted(entries)]})
-        write_atomic(self.path / "dropped.json", text.encode() + b"\n")
+        text = dump({name: [asdict(entries[path]) for path in sorted(entries)]})
+        write_atomic(self.path / f"{name}.json", text.encode() + b"\n")
 
 
 def _entry(value: object) -> DroppedOutput | None:

@@ -114,6 +114,11 @@ class TextDisplay:
 
     def ask(self, question: str) -> bool:
         """Show what is going to be done, then ask."""
+        self.pose(question)
+        return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+    def pose(self, question: str) -> None:
+        """Show what is going to be done, and the question."""
         self.close()
         if not self._begun:
             self._begun = True
@@ -121,7 +126,13 @@ class TextDisplay:
             self._err.lines([(), build_start(tuple(self._actions.values()))])
         self._err.lines([line(Span(question, "bold"))])
         self._err.write("[y/N] ")
-        return sys.stdin.readline().strip().lower() in ("y", "yes")
+
+    def renew(self) -> None:
+        """Begin as in the beginning."""
+        self.close()
+        self._actions = {}
+        self._begun = False
+        self._progress = Progress(started=time.monotonic())
 
     def close(self) -> None:
         """Wipe what moves off the terminal."""

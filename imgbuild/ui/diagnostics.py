@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from imgbuild.core.errors import Diagnostic, ImgbuildError, ManifestError, UsageError
+from imgbuild.core.errors import Diagnostic, ImgbuildError, LockedError, ManifestError, UsageError
 from imgbuild.core.events import ErrorEvent
 from imgbuild.core.redact import escape
 from imgbuild.ui.spans import Line, Span, cells, clip, line
@@ -20,6 +20,13 @@ def error_events(error: ImgbuildError) -> tuple[ErrorEvent, ...]:
     if isinstance(error, ManifestError):
         return tuple(_event(diagnostic) for diagnostic in error.diagnostics)
     return (ErrorEvent(error.message, hint=error.remedy),)
+
+
+def placed_events(error: ImgbuildError) -> tuple[ErrorEvent, ...]:
+    """The same, with the images that `--locked` refuses one by one, each at its line of the manifest."""
+    if isinstance(error, LockedError) and error.diagnostics:
+        return tuple(_event(diagnostic) for diagnostic in error.diagnostics)
+    return error_events(error)
 
 
 def error_lines(error: ImgbuildError) -> list[Line]:

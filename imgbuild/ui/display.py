@@ -51,6 +51,14 @@ class Display(Protocol):
         """Ask for a yes; anything else is a no."""
         ...
 
+    def pose(self, question: str) -> None:
+        """Show a question, and what it is about; the answer is read by somebody else."""
+        ...
+
+    def renew(self) -> None:
+        """Another build begins: what the last one did is done with."""
+        ...
+
     def close(self) -> None:
         """Leave the terminal as it was found."""
         ...

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from imgbuild.core.errors import ImgbuildError
@@ -21,11 +21,13 @@ from imgbuild.core.events import (
 )
 from imgbuild.core.redact import escape
 from imgbuild.ui.console import TextDisplay
-from imgbuild.ui.diagnostics import annotation, error_events
-from imgbuild.ui.spans import Line
+from imgbuild.ui.diagnostics import annotation, error_events, placed_events
+from imgbuild.ui.spans import Line, line, render
 from imgbuild.ui.streams import Output
 
 _LAYOUT = re.compile(r"([\n\t])")
+_COMMAND = re.compile(r"^\s*:(?=:)|#(?=#\[)")
+"""Where the runner sees a command: `::` that begins a line, and `##[` anywhere (its ActionCommand.cs)."""
 
 
 class JsonDisplay:
@@ -75,14 +77,37 @@ class JsonDisplay:
         """Nobody is there."""
         return False
 
+    def pose(self, question: str) -> None:
+        """Nobody is there."""
+
+    def renew(self) -> None:
+        """Nothing is kept of a build."""
+
     def close(self) -> None:
         """Nothing is held open."""
+
+
+class _Log(Output):
+    """A log that GitHub's runner reads for commands: no text from outside becomes one."""
+
+    def __init__(self, output: Output) -> None:
+        super().__init__(output.stream)
+        self._output = output
+
+    def write(self, text: str, *, flush: bool = True) -> None:
+        self._output.write(text, flush=flush)
+
+    def lines(self, lines: Iterable[Line]) -> None:
+        super().lines(line(_COMMAND.sub(r"\g<0> ", render(spans, colour=False))) for spans in lines)
 
 
 class GithubDisplay(TextDisplay):
     """Words for the log, and an annotation for each error, failed image and warning."""
 
     can_ask = False
+
+    def __init__(self, out: Output, err: Output, *, verbosity: int = 0) -> None:
+        super().__init__(_Log(out), _Log(err), verbosity=verbosity)
 
     def handle(self, event: Event) -> None:
         """Show an event in words; problems as annotations too."""
@@ -92,17 +117,23 @@ class GithubDisplay(TextDisplay):
         elif isinstance(event, WarningEvent):
             about = f"{event.id}: " if event.id else ""
             self.text(f"{annotation(ErrorEvent(about + event.message), 'warning')}\n")
-        elif isinstance(event, ImageEvent) and event.status is Status.FAILED and event.error:
-            message = f"{event.id}: {event.error.message} ({event.error.kind})"
-            self.text(f"{annotation(ErrorEvent(message))}\n")
-        elif isinstance(event, ImageEvent) and event.status is Status.CONFLICT:
-            self.text(f"{annotation(ErrorEvent(f'{event.id}: changed by hand, left alone'))}\n")
+        elif isinstance(event, ImageEvent) and event.status in (Status.FAILED, Status.CONFLICT):
+            self.text(f"{annotation(_problem(event))}\n")
 
     def error(self, error: ImgbuildError) -> None:
         """Show an error in words, and as annotations."""
         super().error(error)
-        for event in error_events(error):
+        for event in placed_events(error):
             self.text(f"{annotation(event)}\n")
+
+
+def _problem(event: ImageEvent) -> ErrorEvent:
+    message = f"{event.id}: changed by hand, left alone"
+    if event.error:
+        message = f"{event.id}: {event.error.message} ({event.error.kind})"
+    if event.at is None:
+        return ErrorEvent(message)
+    return ErrorEvent(message, event.at.file, event.at.line, event.at.column)
 
 
 def _without_controls(value: Any) -> Any:

@@ -52,7 +52,9 @@ STATES: Mapping[JobState, str] = {
     JobState.DERIVING: "deriving",
     JobState.RETRYING: "retrying",
 }
-_RETOUCHED = "move your file away, or build with --overwrite (your bytes go into the cache first)"
+_RETOUCHED = (
+    "imgbuild adopt accepts your file, build --overwrite replaces it (your bytes go into the cache first)"
+)
 _ID_WIDTH = 40
 _VALUE_WIDTH = 56
 """Columns; longer texts are shown where they differ."""
@@ -171,7 +173,7 @@ def image_lines(event: ImageEvent, unit: str = "USD") -> list[Line]:
         return [line(*head, why), line(" " * 11, Span(_RETOUCHED, "dim"))]
     if event.error:
         return [line(*head, f" ({event.error.kind}): {event.error.message}")]
-    head += ["  ", Span(", ".join(event.outputs), "dim")]
+    head += ["  ", Span(files(event.outputs), "dim")]
     if event.cost:
         head += ["  ", money(event.cost, unit)]
     return [line(*head)]
@@ -243,6 +245,11 @@ def _full_reason(reason: Reason) -> list[Line]:
     ]
 
 
+def files(paths: Sequence[str]) -> str:
+    """An image's files: all of a few, else the first and how many more."""
+    return ", ".join(paths) if len(paths) < 4 else f"{paths[0]} and {len(paths) - 1} more"
+
+
 def cause_words(reason: Reason, outputs: Sequence[str]) -> str | None:
     """A reason as a sentence; None for a field whose old and new value say it better."""
     new = reason.new if isinstance(reason.new, str) else ""
@@ -267,7 +274,7 @@ def cause_words(reason: Reason, outputs: Sequence[str]) -> str | None:
         case Cause.OUTPUT_EDITED:
             return f"{file} was changed by hand"
         case Cause.OUTPUT_MOVED:
-            return f"output: {old} -> {new}"
+            return f"output: {old} -> {new}" if new else f"{old} is made no longer"
         case Cause.UNLOCKED:
             return "in the cache, but not in the lock yet"
         case Cause.DROPPED:

@@ -90,7 +90,7 @@ def test_a_conflict_says_what_to_do():
         == """\
 ! logo  left alone
     static/logo.png was changed by hand
-    move your file away, or build with --overwrite (your bytes go into the cache first)"""
+    imgbuild adopt accepts your file, build --overwrite replaces it (your bytes go into the cache first)"""
     )
 
 

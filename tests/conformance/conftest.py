@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from dialects import DIALECTS, Dialect
 from workbench_project import Folder
+from zygote import Zygote
 
 
 @pytest.fixture(scope="module", params=DIALECTS, ids=str)
@@ -17,6 +18,6 @@ def dialect(request: pytest.FixtureRequest) -> Dialect:
 
 
 @pytest.fixture
-def folder(tmp_path: Path) -> Folder:
+def folder(tmp_path: Path, zygote: Zygote) -> Folder:
     """A project folder, still empty."""
-    return Folder(tmp_path)
+    return Folder(tmp_path, zygote)

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from dialects import Dialect
 from workbench_project import Folder, Run, service
+from zygote import Zygote
 
 # What imgbuild makes of each fault, and whether the service charges for it.
 FAILS: dict[str, tuple[str, int]] = {
@@ -86,10 +87,10 @@ class Broken:
 
 
 @pytest.fixture(scope="module")
-def broken(dialect: Dialect, tmp_path_factory: pytest.TempPathFactory) -> Broken:
+def broken(dialect: Dialect, tmp_path_factory: pytest.TempPathFactory, zygote: Zygote) -> Broken:
     """The build of one dialect: some 20 images, each with its fault, and one without."""
     faults = [fault for fault in (*FAILS, *PASSES) if has(dialect, fault)]
-    folder = Folder(tmp_path_factory.mktemp("broken"))
+    folder = Folder(tmp_path_factory.mktemp("broken"), zygote)
     with service(latency=0.1) as running:
         providers = {"studio": dialect.entry(running.url)}
         providers |= {f"for-{name}": dialect.entry(running.url, **more) for name, more in SETTINGS.items()}

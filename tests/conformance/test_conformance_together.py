@@ -14,6 +14,7 @@ import httpx
 import pytest
 from dialects import DIALECTS, GATEWAYS
 from workbench_project import Folder
+from zygote import Zygote
 
 from imgbuild.core.image import Size
 from imgbuild.images.card import draw_card
@@ -47,9 +48,9 @@ def is_local(name: str) -> bool:
 
 
 @pytest.fixture
-def emulate(tmp_path: Path) -> Iterator[str]:
+def emulate(tmp_path: Path, zygote: Zygote) -> Iterator[str]:
     """The address of the real command's emulator."""
-    shell = Folder(tmp_path / "shell")
+    shell = Folder(tmp_path / "shell", zygote)
     shell.root.mkdir(parents=True)
     server = shell.start("emulate", "--port", "0", "--latency", "100ms", "--output-format", "json")
     try:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from imgbuild.core.derivation import exact_size
 from imgbuild.core.errors import Place, Position
-from imgbuild.core.image import FileReference, Image, Size, UrlReference
+from imgbuild.core.image import FileReference, Image, Size, UrlReference, digest_path
 from imgbuild.core.jobs import OpenJob
 from imgbuild.core.lock import LockedImage, LockedOutput
 from imgbuild.core.plan.action import Action
@@ -22,6 +23,9 @@ ENCODER = "encoder 1"
 class Here:
     def place(self, field: str) -> Place:
         return Place(Position("imgbuild.yaml", 1, 1))
+
+    def entry_place(self, field: str, index: int) -> Place:
+        return self.place(field)
 
 
 def image(id: str = "hero", **fields: object) -> Image:
@@ -116,11 +120,14 @@ class World:
         """Bring the outputs of a planned action to disk, as a build does; returns the lock's entry."""
         assert action.resolved
         assert action.source
-        recipe = make_recipe(action.resolved, action.source.digest)
+        key = action.picked.key if action.picked else None
         entry = {}
         for output in action.outputs:
             if output.target is None:
-                size = action.image.size or Size(action.source.width, action.source.height)
+                assert output.file
+                recipe = make_recipe(action.resolved, output.file, action.source.digest, key, "uniall")
+                operations = recipe.operations
+                size = exact_size(operations) or Size(action.source.width, action.source.height)
                 digest = f"{recipe.key()[:60]}{self.encoder_name[-1]:0>4}"
                 stored = StoredOutput(
                     recipe.key(), self.encoder_name, action.source.digest, digest, "png",
@@ -131,8 +138,9 @@ class World:
                 target = LockedOutput(stored.digest, stored.bytes, stored.width, stored.height)
             else:
                 target = output.target
-            self.disk[output.path] = target.digest
-            entry[output.path] = target
+            path = digest_path(output.file.path, target.digest) if output.file else output.path
+            self.disk[path] = target.digest
+            entry[path] = target
         accepted = action.accept(entry)
         assert accepted
         return accepted

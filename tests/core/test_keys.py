@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from imgbuild.core.derivation import Recipe, derivation_key
-from imgbuild.core.image import Size
+from imgbuild.core.image import Operations, Size
 from imgbuild.core.plan.spec import RECIPES, Geometry, Spec, keys
 
 FULL = Spec(
@@ -59,7 +59,7 @@ def test_the_picture_key_is_pinned_and_has_no_geometry():
 
 
 def test_derivation_key_is_pinned():
-    recipe = Recipe(source="0" * 64, format="webp", size=Size(1200, 630))
+    recipe = Recipe(source="0" * 64, format="webp", operations=Operations(size=Size(1200, 630)))
     assert recipe.canonical() == (
         b'imgbuild/derivation/1\n{"fit":"cover","format":"webp","size":[1200,630],"source":"'
         + b"0" * 64

@@ -24,6 +24,7 @@ from imgbuild.core.lock import (
 digests = st.integers(0, 2**256 - 1).map(lambda n: f"{n:064x}")
 counts = st.integers(1, 2**40)
 words = st.text(min_size=1, max_size=12)
+paths = words.filter(lambda text: not set(text) & set("/\\:.\0"))
 outputs = st.builds(LockedOutput, digests, counts, counts, counts)
 entries = st.builds(
     LockedImage,
@@ -32,7 +33,7 @@ entries = st.builds(
     provider=words,
     model=st.none() | words,
     source=st.builds(LockedSource, digests, words, counts, counts),
-    outputs=st.dictionaries(words, outputs, max_size=3),
+    outputs=st.dictionaries(paths, outputs, max_size=3),
 )
 locks = st.builds(Lock, st.dictionaries(words, entries, max_size=4))
 

@@ -30,7 +30,7 @@ HOME = "/home/ada"
 """Stands in the pages for the home folder of the run."""
 PORT = "127.0.0.1:8188"
 """Stands in the pages for the emulator's address."""
-PAGES = tuple(sorted([ROOT / "README.md", *(ROOT / "docs").glob("*.md")]))
+PAGES = tuple(sorted([ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]))
 
 _BLOCK = re.compile(
     r"^(?:<!--[ ]*(?P<how>[^>]*?)[ ]*-->\n\n?)?```(?P<language>\w*)\n(?P<text>.*?)^```$",

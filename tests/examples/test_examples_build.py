@@ -78,6 +78,16 @@ def test_quickstart_builds_offline_without_an_account(tmp_path: Path) -> None:
     assert example.build() == {"unchanged": 3}
 
 
+@pytest.mark.parametrize(("name", "sprites"), [("phaser", 10), ("godot", 7)])
+def test_sprites_and_their_atlas_build_offline_without_an_account(
+    name: str, sprites: int, tmp_path: Path
+) -> None:
+    example = Example(name, tmp_path)
+    assert example.build("--offline") == {"generated": sprites, "derived": 1}
+    assert set(example.sizes().values()) <= {(96, 96), (64, 64)}
+    assert example.build() == {"unchanged": sprites}
+
+
 @pytest.fixture
 def site(tmp_path: Path, emulator) -> Example:
     return Example("site", tmp_path, IMGBUILD_STUDIO_URL=emulator.url)

@@ -4,26 +4,17 @@ from __future__ import annotations
 
 import os
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
 from invariants import Snapshot
-from zygote import Zygote
 
 T = TypeVar("T")
 
 _INJECTIONS = "injections"
 _FOLDER = "faults"
-
-
-@pytest.fixture(scope="session")
-def zygote(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Zygote]:
-    """Runs commands at a tenth of the price of real processes, and can kill them."""
-    running = Zygote(tmp_path_factory.mktemp("zygote"))
-    yield running
-    running.close()
 
 
 @pytest.fixture

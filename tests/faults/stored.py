@@ -253,8 +253,9 @@ def _extend(path: Path) -> None:
 def _swap(path: Path) -> None:
     """Another image of the same cache, whole and decodable, under this one's name."""
     blobs = (p for p in sorted(path.parents[1].rglob("*")) if p.is_file() and p.suffix != ".json")
-    other = next(p for p in blobs if p.name != path.name)
-    _writable(path).write_bytes(other.read_bytes())
+    # Of two blobs that are damaged so, the second must not get its own bytes back from the first.
+    other = next(data for p in blobs if (data := p.read_bytes()) != path.read_bytes())
+    _writable(path).write_bytes(other)
 
 
 def _link(path: Path) -> None:

@@ -82,7 +82,9 @@ def test_a_disk_that_refuses_from_some_moment_on_is_named_and_harms_nothing(
             if run.code:
                 _is_named(work, run, refused)
             else:
-                assert all(map(WITHOUT_HARM.search, refused)), "refused without a word"
+                # What comes after everything is done, such as noting that it is, may fail without a word.
+                done = work.zygote.run(work.project, "plan", "--exit-code").code == 0
+                assert done or all(map(WITHOUT_HARM.search, refused)), "refused without a word"
             _nothing_is_lost(work, run)
         count(len(refused))
 

@@ -6,25 +6,13 @@ from pathlib import Path
 from typing import Protocol
 
 import pytest
-
-from imgbuild.images.vips import pyvips
+from making import pattern
 
 
 class MakePicture(Protocol):
     def __call__(
         self, name: str, width: int = 96, height: int = 64, *, alpha: bool = False, **saver: object
     ) -> Path: ...
-
-
-def pattern(width: int, height: int, *, alpha: bool = False) -> pyvips.Image:
-    """Red grows to the right, green downwards; with alpha the left half is transparent."""
-    position = pyvips.Image.xyz(width, height)
-    red = position[0] * (255 / width)
-    green = position[1] * (255 / height)
-    image = red.bandjoin([green, 128]).cast("uchar").copy(interpretation="srgb")
-    if alpha:
-        image = image.bandjoin(((position[0] >= width / 2).ifthenelse(255, 0)).cast("uchar"))
-    return image
 
 
 @pytest.fixture

@@ -12,14 +12,13 @@ from xml.etree import ElementTree
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from making import make, recipe
 
-from imgbuild.core.derivation import Recipe
 from imgbuild.core.errors import BadImageError, StorageError
 from imgbuild.core.image import Size
 from imgbuild.images.caption import draw_caption, layout
 from imgbuild.images.card import card_svg, draw_card
 from imgbuild.images.decode import inspect
-from imgbuild.images.derive import derive
 from imgbuild.images.vips import pyvips
 
 HOSTILE = [
@@ -53,7 +52,7 @@ def test_a_card_has_exactly_its_size(tmp_path: Path, width: int, height: int) ->
 def test_any_words_make_a_card_and_a_caption(tmp_path: Path, text: str, size: Size) -> None:
     card, to = tmp_path / "card", tmp_path / "out.webp"
     draw_card(size, text, card, detail=text)
-    derive(card, Recipe("0" * 64, "webp", size, caption=text or None), to)
+    make(card, to, recipe("webp", size=size, caption=text or None))
     assert inspect(to).width == size.width
 
 
@@ -106,7 +105,7 @@ def test_two_ids_can_be_told_apart(tmp_path: Path, size: Size) -> None:
     draw_card(size, "icon", card)
     made = []
     for caption in ("hero", "sword"):
-        derive(card, Recipe("0" * 64, "png", size, caption=caption), tmp_path / "out")
+        make(card, tmp_path / "out", recipe("png", size=size, caption=caption))
         made.append((tmp_path / "out").read_bytes())
     assert made[0] != made[1]
 
@@ -116,12 +115,12 @@ import sys
 from itertools import pairwise
 from pathlib import Path
 from imgbuild.core.derivation import Recipe
-from imgbuild.core.image import Size
+from imgbuild.core.image import Operations, Size
 from imgbuild.images.card import draw_card
 from imgbuild.images.derive import derive
 draw_card(Size(640, 360), sys.argv[2], Path(sys.argv[1] + ".card"), detail="low")
-recipe = Recipe("0" * 64, "png", Size(640, 360), caption=sys.argv[2])
-derive(Path(sys.argv[1] + ".card"), recipe, Path(sys.argv[1]))
+recipe = Recipe("0" * 64, "png", Operations(size=Size(640, 360), caption=sys.argv[2]))
+derive(Path(sys.argv[1] + ".card"), [recipe], [Path(sys.argv[1])])
 """
 
 

@@ -10,14 +10,11 @@ from xml.etree import ElementTree
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from making import LOADERS, make, recipe
 
-from imgbuild.core.derivation import Recipe
-from imgbuild.images.derive import derive
 from imgbuild.images.provenance import TRAINED_ALGORITHMIC_MEDIA, xmp
 from imgbuild.images.vips import pyvips
 
-SOURCE = "0" * 64
-LOADERS = {"png": "pngload", "jpeg": "jpegload", "webp": "webpload", "avif": "heifload"}
 EXT = "{http://iptc.org/std/Iptc4xmpExt/2008-02-29/}"
 
 
@@ -33,8 +30,8 @@ def text_of(packet: bytes, tag: str) -> str | None:
 @pytest.mark.parametrize("format", LOADERS)
 def test_it_is_in_the_file(make_picture, tmp_path: Path, format: str) -> None:
     to = tmp_path / "out"
-    recipe = Recipe(SOURCE, format, metadata={"prompt": "a <b> & “c” 城", "model": "m-1", "key": "k" * 64})
-    derive(make_picture("a.png"), recipe, to)
+    wanted = recipe(format, embedded={"prompt": "a <b> & “c” 城", "model": "m-1", "key": "k" * 64})
+    make(make_picture("a.png"), to, wanted)
     assert TRAINED_ALGORITHMIC_MEDIA.encode() in to.read_bytes()
     packet = getattr(pyvips.Image, LOADERS[format])(str(to)).get("xmp-data")
     assert text_of(packet, f"{EXT}DigitalSourceType") == TRAINED_ALGORITHMIC_MEDIA
@@ -54,7 +51,7 @@ def test_nothing_foreign_is_carried_over(make_picture, tmp_path: Path, format: s
     chunk = struct.pack(">I", len(text) - 4) + text + struct.pack(">I", zlib.crc32(text))
     source.write_bytes(data[:33] + chunk + data[33:])
     assert {"xmp-data", "exif-ifd0-Artist"} <= set(pyvips.Image.pngload(str(source)).get_fields())
-    derive(source, Recipe(SOURCE, format), to)
+    make(source, to, recipe(format))
     assert b"canary" not in to.read_bytes()
     assert b"Prompt" not in to.read_bytes()
 
@@ -80,6 +77,6 @@ def test_a_packet_fits_into_a_jpeg_segment(char: str, length: int) -> None:
 
 def test_a_long_prompt_survives_in_jpeg(make_picture, tmp_path: Path) -> None:
     to = tmp_path / "out.jpg"
-    derive(make_picture("a.png"), Recipe(SOURCE, "jpeg", metadata={"prompt": "word " * 50_000}), to)
+    make(make_picture("a.png"), to, recipe("jpeg", embedded={"prompt": "word " * 50_000}))
     assert TRAINED_ALGORITHMIC_MEDIA.encode() in to.read_bytes()
     assert pyvips.Image.jpegload(str(to)).get("xmp-data").endswith(b'<?xpacket end="r"?>')

@@ -7,6 +7,7 @@ import base64
 import hashlib
 import json
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -161,7 +162,10 @@ def test_references_are_in_the_request(tmp_path: Path) -> None:
     for number, file in enumerate(files):
         file.write_bytes(bytes([number]) * 10)
     references = tuple(
-        ReferenceFile(file, "0" * 64, f"image/{file.suffix[1:]}", "https://example.com/x") for file in files
+        ReferenceFile(
+            file, sha256(file.read_bytes()).hexdigest(), f"image/{file.suffix[1:]}", "https://example.com/x"
+        )
+        for file in files
     )
     parts = body(Request("p", FLASH, references=references))["contents"][0]["parts"]
     assert parts == [
@@ -445,7 +449,7 @@ def test_every_ratio_and_resolution_is_taken_and_gives_what_the_table_says(
 def test_references_arrive(emulator: Any, settings: Settings, tmp_path: Path) -> None:
     file = tmp_path / "in.png"
     pyvips.Image.black(8, 8).write_to_file(str(file))
-    references = (ReferenceFile(file, "0" * 64, "image/png"),) * 3
+    references = (ReferenceFile(file, sha256(file.read_bytes()).hexdigest(), "image/png"),) * 3
     submit(settings(emulator.url), Request("p", FIRST, references=references))
     digest = "sha256:" + hashlib.sha256(file.read_bytes()).hexdigest()
     [charge] = emulator.ledger()["charges"]

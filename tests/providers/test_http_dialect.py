@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +52,9 @@ def file(name: str = "in.png", url: str | None = None, content: bytes = b"PNG") 
     path = Path(name)
     if url is None:
         path.write_bytes(content)
-    return ReferenceFile(path, "0" * 64, "image/png", url)
+    return ReferenceFile(
+        path, sha256(path.read_bytes()).hexdigest() if path.exists() else "", "image/png", url
+    )
 
 
 # Requests

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 from collections.abc import Callable
+from hashlib import sha256
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -139,7 +140,7 @@ def test_assumed_pixels_are_of_their_ratio_and_grow_with_the_resolution(model: s
 
 def file(path: Path, content: bytes = b"\x89PNG...") -> ReferenceFile:
     path.write_bytes(content)
-    return ReferenceFile(path, "0" * 64, "image/png")
+    return ReferenceFile(path, sha256(path.read_bytes()).hexdigest(), "image/png")
 
 
 def test_the_body(tmp_path: Path) -> None:

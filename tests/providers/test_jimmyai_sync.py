@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
 from pathlib import Path
 
 import pytest
@@ -68,7 +69,7 @@ def test_a_request_is_the_documents() -> None:
 def test_references_are_parts_named_image(tmp_path: Path) -> None:
     path = tmp_path / "r"
     path.write_bytes(b"x")
-    reference = ReferenceFile(path, "0" * 64, "image/jpeg")
+    reference = ReferenceFile(path, sha256(path.read_bytes()).hexdigest(), "image/jpeg")
     call = DIALECT.submit_call(Request("a", references=(reference, reference), mask=reference))
     assert call.path == "/api/open-api/v1/images/edits"
     assert [part.field for part in call.files] == ["image", "image", "mask"]
@@ -79,7 +80,11 @@ def test_a_reference_beyond_20_mb_is_not_sent(tmp_path: Path) -> None:
     with path.open("wb") as file:
         file.truncate(20 * 10**6)
     with pytest.raises(ProviderFailure, match="less than 20 MB"):
-        DIALECT.submit_call(Request("a", references=(ReferenceFile(path, "0" * 64, "image/png"),)))
+        DIALECT.submit_call(
+            Request(
+                "a", references=(ReferenceFile(path, sha256(path.read_bytes()).hexdigest(), "image/png"),)
+            )
+        )
 
 
 @pytest.mark.parametrize("code", [20000, "20000"])

@@ -7,6 +7,7 @@ import base64
 import json
 import time
 from collections.abc import Callable
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -139,7 +140,7 @@ def reference(
     path = tmp_path / f"secret-{name}"
     with path.open("wb") as file:
         file.truncate(size)
-    return ReferenceFile(path, "0" * 64, media_type)
+    return ReferenceFile(path, sha256(path.read_bytes()).hexdigest(), media_type)
 
 
 def test_a_request_says_what_is_declared_and_nothing_else() -> None:

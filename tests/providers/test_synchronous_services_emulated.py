@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Iterable
 from dataclasses import replace
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -111,7 +112,7 @@ def references(tmp_path: Path) -> tuple[ReferenceFile, ...]:
     for name in ("a.png", "b.webp"):
         picture.write_to_file(str(tmp_path / name))
     return tuple(
-        ReferenceFile(tmp_path / name, "0" * 64, media_type)
+        ReferenceFile(tmp_path / name, sha256((tmp_path / name).read_bytes()).hexdigest(), media_type)
         for name, media_type in (("a.png", "image/png"), ("b.webp", "image/webp"))
     )
 
@@ -231,7 +232,9 @@ def test_any_model_of_a_compatible_server_will_do(
 ) -> None:
     emulator = start_emulator(any_model=True)
     draw_card(Size(64, 64), "style", tmp_path / "style.png")
-    style = ReferenceFile(tmp_path / "style.png", "0" * 64, "image/png")
+    style = ReferenceFile(
+        tmp_path / "style.png", sha256((tmp_path / "style.png").read_bytes()).hexdigest(), "image/png"
+    )
     request = Request("P", "sd-turbo", size=Size(512, 512), quality="best", references=(style,))
     finished = with_provider(openai.TYPE, settings(f"{emulator.url}/v1"), lambda p: finish(p, request))
     assert inspect(path_of(finished.results[0])).width == 512

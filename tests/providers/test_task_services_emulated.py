@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterable
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -102,8 +103,10 @@ def test_local_references_reach_jimmyai_in_each_reading(
     local = tmp_path / "style.png"
     draw_card(Size(64, 64), "a style", local)
     references = (
-        ReferenceFile(local, "0" * 64, "image/png"),
-        ReferenceFile(local, "0" * 64, "image/png", "https://example.com/a.png"),
+        ReferenceFile(local, sha256(local.read_bytes()).hexdigest(), "image/png"),
+        ReferenceFile(
+            local, sha256(local.read_bytes()).hexdigest(), "image/png", "https://example.com/a.png"
+        ),
     )
     own: dict[str, Json] = {"options": {"reference_encoding": reading}} if reading != "either" else {}
     kind = jimmyai.TYPE.configured(own)

@@ -110,11 +110,11 @@ def test_a_result_can_be_noted_again_but_only_with_its_blob(tmp_path: Path) -> N
     result = keep_result(cache, b"picture")
     more = a_result(result.digest, size=result.bytes, declared=(sha("size"),))
 
-    cache.note_result(more)
+    cache.note(more)
 
     assert cache.records.by_declared(sha("size")) == (result.key,)
     with pytest.raises(MissingBlob):
-        cache.note_result(a_result(sha("absent")))
+        cache.note(a_result(sha("absent")))
     assert cache.records.result(result.key, 1) == more
 
 

@@ -73,7 +73,7 @@ def test_a_price_that_means_nothing_is_unknown(price: dict[str, object]) -> None
 def test_recording_a_result_again_pays_nothing(tmp_path: Path) -> None:
     cache = open_cache(tmp_path)
     result = keep_result(cache, b"picture", **PAID)
-    cache.note_result(replace(result, declared=(sha("size"),)))
+    cache.note(replace(result, declared=(sha("size"),)))
     cache.records.put_result(replace(result, image_id="renamed"))
 
     assert cache.records.all_payments() == (payment_of(result),)

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from imgbuild.core.image import Image, ImageReference, Size
+from imgbuild.core.image import Image, ImageReference, Size, output_format
+from imgbuild.core.manifest.derivations import Derivations, borders
 from imgbuild.core.manifest.expansion import Claim, Expansion, Link
 from imgbuild.core.manifest.field_values import PARSERS, FieldValues
 from imgbuild.core.manifest.fields import is_template, shown
@@ -18,7 +19,7 @@ from imgbuild.core.manifest.reporter import Reporter
 from imgbuild.core.manifest.template import Compiled
 from imgbuild.core.manifest.template_guard import MAX_RENDERED
 from imgbuild.core.manifest.texts import Renderer, Text, Unrendered, plain
-from imgbuild.core.manifest.yaml12 import Map, Seq
+from imgbuild.core.manifest.yaml12 import Seq
 
 MAX_IMAGES = 1_000_000
 MAX_TEXT = 128 * 1024 * 1024
@@ -122,7 +123,9 @@ class _One:
         self._constant: dict[str, Any] = {}
         self._varying: list[_Field] = []
         self._lists: dict[str, list[_Field]] = {}
-        self._derive: tuple[dict[str, Any], ...] = ()
+        self._derivations = Derivations(
+            declaration, self._renderer, self._reading, expander.values, self._report
+        )
         self._failures: dict[str, int] = {}
 
     @property
@@ -149,8 +152,12 @@ class _One:
                 self._claim(id_, output, label)
             if not missing and all(v is not _FAILED for v in found.values()):
                 self._agree(found, label)
-                origin = ImageOrigin(declaration, label, values if self._derive else {})
-                self._owner.result.images.append(self._image(id_, found, origin))
+                image = self._image(id_, found, ImageOrigin(declaration, label))
+                if self._derivations:
+                    claim = self._owner.result.claims.append
+                    files = self._derivations.files(id_, found, values, broken, label, claim)
+                    image = replace(image, derive=files)
+                self._owner.result.images.append(image)
 
     def _too_much(self) -> None:
         source, chain = self._declaration.entry.node.source, (self._declaration.entry.label,)
@@ -177,7 +184,6 @@ class _One:
                         if isinstance(item, str):
                             texts.append((name, Text(item, value.source, at, layer)))
         fields = [field for name, text in texts if (field := self._field(name, text)) is not None]
-        self._prepare_derive()
         for one in fields:
             varies = one.compiled is not None and self._renderer.varies(one.compiled)
             if one.name in _LISTS:
@@ -197,20 +203,6 @@ class _One:
             self._constant[name] = _FAILED
             return None
         return _Field(name, text, compiled)
-
-    def _prepare_derive(self) -> None:
-        layer = self._declaration.merged.fields.get("derive")
-        if layer is None or not isinstance(layer.node["derive"], Seq):
-            return
-        entries = []
-        for entry in layer.node["derive"]:
-            if isinstance(entry, Map):
-                entries.append({k: v for k, v in plain(entry).items() if not k.startswith("x-")})
-                for key, value in entry.items():
-                    if isinstance(value, str):
-                        at = entry.values_at[key]
-                        self._renderer.compile(Text(value, entry.source, at, layer))
-        self._derive = tuple(entries)
 
     def _missing(self) -> bool:
         """Report what every image must have and this one has not."""
@@ -299,7 +291,12 @@ class _One:
         return self._value(_Field("prompt", text, compiled), values, broken, label)
 
     def _agree(self, found: Mapping[str, Any], label: str | None) -> None:
-        """Report a size and a ratio that contradict each other."""
+        """Report values that contradict each other: size and ratio, transparency and a format without any."""
+        alpha = found.get("alpha")
+        if alpha is not None and output_format(found["output"]) == "jpeg":
+            layer = self._declaration.merged.fields["alpha"]
+            place = Text("", layer.node.source, layer.node.values_at["alpha"], layer)
+            self._wrong("alpha", place, f'"{found["output"]}" is a JPEG, which has no transparency', label)
         size, ratio = found.get("size"), found.get("ratio")
         if not isinstance(size, Size) or not isinstance(ratio, str) or ratio == "auto":
             return
@@ -342,6 +339,8 @@ class _One:
         for flag in _FLAGS:
             if flag in given:
                 found[flag] = bool(given[flag].node[flag])
+        if "nine_slice" in given:
+            found["nine_slice"] = borders(given["nine_slice"].node["nine_slice"])
         if "params" in given:
             found["params"] = plain(given["params"].node["params"])
         if not found.get("negative_prompt", True):
@@ -351,7 +350,6 @@ class _One:
             id=id_,
             name=self._declaration.name,
             provider=provider,
-            derive=self._derive,
             origin=origin,
             **found,
         )

@@ -46,6 +46,7 @@ PARSERS: dict[str, Callable[[str], Any]] = {
     "seed": fields.parse_seed,
     "takes": fields.parse_takes,
     "alpha": fields.parse_alpha,
+    "focus": fields.parse_focus,
     "alt": _as_is,
     "output": _as_is,
     "mask": _as_is,
@@ -86,12 +87,17 @@ class FieldValues:
         return value
 
     def _output(self, raw: str, folder: str) -> str:
+        path = self.writable(raw, folder)
+        if output_format(path) is None:
+            raise ValueError(f'"{shown(path)}" must end in {", ".join(FILE_FORMATS)}')
+        return path
+
+    def writable(self, raw: str, folder: str) -> str:
+        """The path that a text names, if a file may be written there. ValueError says why it may not."""
         path = safe_path(raw.strip(), folder)
         reason = output_reason(path, self._manifest_paths) or self._reading.output_problem(path)
         if reason:
             raise ValueError(f'"{shown(path)}" {reason}')
-        if output_format(path) is None:
-            raise ValueError(f'"{shown(path)}" must end in {", ".join(FILE_FORMATS)}')
         return path
 
     def reference(self, raw: str, folder: str) -> Reference:

@@ -14,12 +14,15 @@ from imgbuild.core.image import Size
 
 RESOLUTIONS = ("0.5k", "1k", "2k", "4k", "8k")
 BACKGROUNDS = ("transparent", "opaque", "auto")
+FOCI = ("attention", "entropy", "centre")
 FITS = ("cover", "contain", "fill", "exact")
 MAX_EDGE = 65_535
 MAX_TAKES = 1_000
 _SIZE = re.compile(r"([1-9][0-9]{0,4})x([1-9][0-9]{0,4})")
 _RATIO = re.compile(r"[1-9][0-9]{0,4}:[1-9][0-9]{0,4}")
 _ALPHA = re.compile(r"native|key:#[0-9a-fA-F]{6}")
+_SHARE = r"(0(?:\.[0-9]{1,6})?|1(?:\.0{1,6})?|\.[0-9]{1,6})"
+_POINT = re.compile(_SHARE + r",\s*" + _SHARE)
 _WORD = re.compile(r"[^\s\x00-\x1f\x7f-\x9f]{1,100}")
 _INTEGER = re.compile(r"-?[0-9]{1,19}")
 _API_KEY = re.compile(r"\$\{[A-Za-z_][A-Za-z0-9_]*(:-[^{}]*)?\}")
@@ -79,6 +82,16 @@ def parse_alpha(text: str) -> str:
     if not _ALPHA.fullmatch(text):
         raise ValueError(f'"{shown(text)}" is neither native nor a key colour such as key:#00ff00')
     return text.lower()
+
+
+def parse_focus(text: str) -> str:
+    """`attention`, `entropy`, `centre`, or a point as shares of width and height, such as `0.5,0.3`."""
+    if text in FOCI:
+        return text
+    point = _POINT.fullmatch(text)
+    if point is None:
+        raise ValueError(f'"{shown(text)}" is neither {", ".join(FOCI)} nor a point such as 0.5,0.3')
+    return f"{float(point[1]):g},{float(point[2]):g}"
 
 
 def parse_word(text: str) -> str:
@@ -199,6 +212,11 @@ BackgroundText = Annotated[str, _unless_template(parse_background), _text_schema
 FitText = Annotated[str, _unless_template(parse_fit), _text_schema(enum=list(FITS))]
 AlphaText = Annotated[
     str, _unless_template(parse_alpha), _text_schema(pattern="^(native|key:#[0-9a-fA-F]{6})$")
+]
+FocusText = Annotated[
+    str,
+    _unless_template(parse_focus),
+    _text_schema(pattern=rf"^(attention|entropy|centre|{_SHARE},\s*{_SHARE})$"),
 ]
 WordText = Annotated[str, _unless_template(parse_word), _text_schema(minLength=1)]
 LineText = Annotated[str, _unless_template(parse_line), _text_schema(minLength=1)]

@@ -6,10 +6,9 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from imgbuild.core.errors import Diagnostic, ManifestError, Place, Position, UsageError
-from imgbuild.core.image import Image
+from imgbuild.core.manifest.collected import Collections, check_served
 from imgbuild.core.manifest.consistency import check_paths, resolve_references
 from imgbuild.core.manifest.expand import Expander
-from imgbuild.core.manifest.expansion import Claim
 from imgbuild.core.manifest.fields import is_template, is_variable, parse_name, shown
 from imgbuild.core.manifest.layers import Layer, Merger, Scope
 from imgbuild.core.manifest.model import IncludedManifest, Manifest, Profile, ProviderConfig
@@ -21,10 +20,9 @@ from imgbuild.core.manifest.reporter import Reporter
 from imgbuild.core.manifest.scalar_place import place_in_scalar
 from imgbuild.core.manifest.source import Source
 from imgbuild.core.manifest.template import TemplateFailure
-from imgbuild.core.manifest.texts import Text
 from imgbuild.core.manifest.validate import Broken, kind_of, strings, validate
 from imgbuild.core.manifest.yaml12 import Map, parse_yaml
-from imgbuild.core.safepath import UnsafePath, collision_key, output_reason, safe_path
+from imgbuild.core.safepath import UnsafePath, collision_key
 from imgbuild.core.suggest import did_you_mean
 
 
@@ -101,8 +99,12 @@ class Loader:
         expanded = expander.result
         if self._recalled:
             self._recalled.join(expanded, expander.spent, self._reading)
-        check_paths([*expanded.claims, *self._claims(root)], self._report)
+        collections = Collections(root, expander.values, self._report)
+        assets = collections.assets()
+        atlases = tuple(collections.atlases(expanded.images))
+        check_paths([*expanded.claims, *collections.claims], self._report)
         images, order = resolve_references(expanded, disabled, self._report)
+        check_served(assets, images, self._report, root)
         self._report.raise_if_failed()
         if self._recalled:
             self._recalled.keep()
@@ -119,7 +121,8 @@ class Loader:
             globs=tuple(sorted(self._reading.globs)),
             disabled=frozenset(disabled),
             type_places=dict(_type_places(root)),
-            warnings=tuple(_not_built_yet(manifest, images)),
+            assets=assets,
+            atlases=atlases,
         )
 
     def _expand(self, declaration: Declaration, expander: Expander) -> None:
@@ -290,30 +293,6 @@ class Loader:
                         at = place_in_scalar(source.text, layer.node.values_at[key], value, failure.offset)
                         self._report.add(source, at, failure.message, chain=(layer.label,), hint=failure.hint)
 
-    def _claims(self, root: Map) -> Iterator[Claim]:
-        """The paths that the manifest's own tables and atlases write."""
-        layer = Layer("", root, "")
-        if isinstance(root.get("assets"), str):
-            yield from self._claim(root, "assets", "assets", layer)
-        for name, atlas in _members(root, "atlases"):
-            if isinstance(atlas, Map):
-                for key in ("output", "data"):
-                    if isinstance(atlas.get(key), str):
-                        yield from self._claim(atlas, key, f'atlas "{name}"', layer)
-
-    def _claim(self, node: Map, key: str, owner: str, layer: Layer) -> Iterator[Claim]:
-        at = node.values_at[key]
-        chain = (owner,) if owner != key else ()
-        try:
-            path = safe_path(node[key])
-            reason = output_reason(path, frozenset(self._manifests)) or self._reading.output_problem(path)
-            if reason:
-                raise ValueError(f'"{shown(path)}" {reason}')
-        except ValueError as error:
-            self._report.add(node.source, at, f"{key}: {error}", chain=chain)
-            return
-        yield Claim(path, owner, Text("", node.source, at, layer), chain)
-
 
 def _hide_secrets(root: Map) -> None:
     """A literal key is an error, under a misspelt name too, and no error may show it."""
@@ -322,8 +301,9 @@ def _hide_secrets(root: Map) -> None:
             for key, value in provider.items():
                 known = key in ProviderConfig.model_fields and key != "api_key"
                 if isinstance(value, str) and not is_variable(value):
-                    # In an address only what stands before an @ is secret.
+                    # In an address only what stands before an @ or after a ? is secret.
                     root.source.hide(value if not known else value.rpartition("@")[0])
+                    root.source.hide(value.partition("?")[2])
                 elif isinstance(value, Map):
                     _hide_in_request(value, root.source)
 
@@ -356,18 +336,6 @@ def _type_places(root: Map) -> Iterator[tuple[str, Place]]:
         if isinstance(provider, Map):
             where = root.source.position(provider.values_at["type"])
             yield name, Place(where, (), root.source.line(where.line))
-
-
-def _not_built_yet(manifest: Manifest, images: list[Image]) -> Iterator[str]:
-    """What is understood and checked, but not carried out by this version: said, never silent."""
-    for what, present in (
-        ("assets", manifest.assets is not None),
-        ("atlases", bool(manifest.atlases)),
-        ("derive", any(image.derive for image in images)),
-        ("alpha", any(image.alpha is not None for image in images)),
-    ):
-        if present:
-            yield f"{what}: this version checks it and does not build it yet"
 
 
 def _layers(node: Map, key: str, label: str, folder: str) -> Iterator[Layer]:

@@ -15,6 +15,7 @@ from imgbuild.core.manifest.fields import (
     BaseUrl,
     Duration,
     FitText,
+    FocusText,
     Json,
     LineText,
     Rate,
@@ -25,9 +26,12 @@ from imgbuild.core.manifest.fields import (
     TakesNumber,
     WordText,
 )
+from imgbuild.core.manifest.output_model import Atlas, Derive, NineSlice, TableOrPath
+from imgbuild.core.manifest.remote_fields import ScopeText, check_remote
 from imgbuild.core.manifest.service_model import AuthOrNone, Ok, Poll, Statuses, Submit
 
 MIN_POLL_INTERVAL = 0.05
+MIN_CLAIM_TIME = 0.5
 
 
 class Pricing(Model):
@@ -126,31 +130,6 @@ class ProviderConfig(Model):
         if self.auth == "none" and self.api_key is not None:
             raise ValueError("auth: none sends no key: leave api_key out")
         return self
-
-
-class Derive(Model):
-    """Files made from the picture, always free."""
-
-    output: LineText = Field(
-        description="The files' path; sees {{ width }} and {{ format }}.",
-        examples=["static/img/hero-{{ width }}.{{ format }}"],
-    )
-    widths: list[Annotated[int, Field(ge=1, le=65_535)]] | None = Field(
-        None, min_length=1, description="One file for each width in pixels.", examples=[[480, 960, 1440]]
-    )
-    formats: list[str] | None = Field(
-        None, min_length=1, description="One file for each format.", examples=[["avif", "webp"]]
-    )
-    size: SizeText | None = Field(None, description="The exact size.", examples=["600x315"])
-    fit: FitText | None = Field(None, description="How the picture fills the size.", examples=["contain"])
-    trim: bool | None = Field(None, description="Cut the empty border off.", examples=[True])
-    pad: int | None = Field(None, ge=0, le=65_535, description="Border to add, in pixels.", examples=[2])
-    pow2: bool | None = Field(None, description="Grow both sides to powers of two.", examples=[True])
-    scale: float | None = Field(None, gt=0, le=100, description="Factor on both sides.", examples=[0.25])
-    kernel: str | None = Field(None, description="How pixels are sampled.", examples=["nearest", "lanczos3"])
-    palette: int | None = Field(None, ge=2, le=256, description="Number of colours at most.", examples=[32])
-    quality: int | None = Field(None, ge=1, le=100, description="The encoder's quality.", examples=[80])
-    lossless: bool | None = Field(None, description="Encode without loss.", examples=[True])
 
 
 class Foreach(Model):
@@ -266,10 +245,18 @@ class Defaults(Model):
         None, description="How transparency comes about: native, or by cutting a key colour out.",
         examples=["native", "key:#00ff00"],
     )  # fmt: skip
+    focus: FocusText | None = Field(
+        None, description="What is kept where the picture is cut: attention, entropy, centre, or x,y.",
+        examples=["attention", "0.5,0.3"],
+    )  # fmt: skip
+    nine_slice: NineSlice | None = Field(
+        None, description="Borders of the output that are not stretched: left, top, right, bottom.",
+        examples=[12, [12, 8, 12, 8]],
+    )  # fmt: skip
     alt: str | None = Field(None, description="The alternative text.", examples=["A skyline at dusk"])
     tags: list[LineText] | None = Field(None, description="Words to select by: tag:x.", examples=[["hero"]])
     embed_prompt: bool | None = Field(
-        None, description="Write the prompt into the files' metadata.", examples=[True]
+        None, description="Write prompt, model and key into the files' metadata.", examples=[True]
     )
     vars: Vars | None = Field(
         None, description="Values for templates; they may be templates.", examples=[{"style": "flat vector"}]
@@ -320,6 +307,33 @@ class CacheConfig(Model):
     remote_write: bool | None = Field(
         None, description="Write to the shared cache; unset means yes, but not with CI=true.", examples=[True]
     )
+    write_scope: ScopeText | None = Field(
+        None,
+        description="Whose records are written: main, or a name of less trust; it may be a variable.",
+        examples=["main", "${CACHE_SCOPE:-main}"],
+    )
+    auth: ApiKey | None = Field(
+        None, description="http(s): the variable that holds user:password, or a token.",
+        examples=["${CACHE_AUTH}"],
+    )  # fmt: skip
+    sign: ApiKey | None = Field(
+        None, description="The variable that holds the secret that records are signed with.",
+        examples=["${CACHE_SECRET}"],
+    )  # fmt: skip
+    timeout: Duration | None = Field(
+        None, description="How long the shared cache may take to answer (10s).", examples=["10s"]
+    )
+    claim_time: Duration | None = Field(
+        None, ge=MIN_CLAIM_TIME, description="Others go on for a builder not heard of so long (60s).",
+        examples=["60s"],
+    )  # fmt: skip
+
+    @field_validator("remote")
+    @classmethod
+    def _safe_remote(cls, remote: str | None) -> str | None:
+        if remote is not None:
+            check_remote(remote)
+        return remote
 
 
 class Profile(Model):
@@ -332,22 +346,6 @@ class Profile(Model):
         None, description="Values for templates; they may be templates.", examples=[{"style": "flat vector"}]
     )
     budget: Budget | None = Field(None, description="Instead of the manifest's.", examples=[{"max_cost": 20}])
-
-
-class Atlas(Model):
-    """Images packed into one picture and a table of their places."""
-
-    images: str | list[str] = Field(description="Ids, or globs over ids.", examples=["sprite*"])
-    output: str = Field(min_length=1, description="The picture.", examples=["assets/icons.png"])
-    data: str = Field(min_length=1, description="The table.", examples=["assets/icons.json"])
-    format: Literal["texturepacker-hash"] = Field(
-        "texturepacker-hash", description="How the table is written.", examples=["texturepacker-hash"]
-    )
-    padding: int = Field(0, ge=0, le=1024, description="Pixels between frames.", examples=[2])
-    extrude: int = Field(0, ge=0, le=64, description="Repeated border pixels of each frame.", examples=[1])
-    pow2: bool = Field(False, description="Grow both sides to powers of two.", examples=[True])
-    trim: bool = Field(False, description="Cut the empty border of each frame off.", examples=[True])
-    max_size: int = Field(4096, ge=16, le=32_768, description="Longest side in pixels.", examples=[2048])
 
 
 _Free = BeforeValidator(without_extensions)
@@ -419,9 +417,9 @@ class Manifest(Model):
         description="The images by name.",
         examples=[{"hero": {"prompt": "a hill", "output": "hero.png"}}],
     )
-    assets: str | None = Field(
-        None, min_length=1, description="A JSON file of what a page needs to know of each image.",
-        examples=["static/data/images.json"],
+    assets: TableOrPath | None = Field(
+        None, description="A table of what a page needs to know of each image: .json, .ts or .d.ts.",
+        examples=["data/images.json", {"output": "src/_data/images.json", "root": "static", "url": "/"}],
     )  # fmt: skip
     atlases: Annotated[dict[str, Atlas], _Free] | None = Field(
         None, description="Images packed into one.",

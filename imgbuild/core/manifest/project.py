@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
+from imgbuild.core.collected import AssetsTable, Atlas
 from imgbuild.core.errors import Place
 from imgbuild.core.image import Image
 
@@ -60,5 +61,5 @@ class Project:
     """Names of images with `enabled: false`: not built, and not forgotten either."""
     type_places: Mapping[str, Place] = field(default_factory=dict)
     """Where each provider's type was written: only the shell knows which types there are."""
-    warnings: tuple[str, ...] = ()
-    """What is odd without being wrong, in a sentence each."""
+    assets: AssetsTable | None = None
+    atlases: tuple[Atlas, ...] = ()

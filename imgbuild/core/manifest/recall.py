@@ -55,6 +55,10 @@ class EntryOrigin:
         position = self.source.position(self.at)
         return Place(position, self.chain, self.source.line(position.line))
 
+    def entry_place(self, field: str, index: int) -> Place:
+        """The place of the entry: what has lists of files is not remembered."""
+        return self.place(f"{field}[{index}]")
+
 
 class Memory:
     """What was remembered, and what is to be remembered for the next time.

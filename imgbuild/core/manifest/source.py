@@ -10,9 +10,10 @@ from imgbuild.core.errors import Position
 _BREAK = re.compile(r"\r\n|\n|\r")
 _MAX_LINE = 2_000
 # A source line is shown beside an error, and a line that holds a key must not show it, however the
-# key's name is spelt; a ${NAME} is no secret.
+# key's name is spelt; a ${NAME} is no secret, nor is a key colour.
 _SECRET = re.compile(
-    r"""((?:key|token|secret|passw\w*|auth\w*|credential\w*)["']?\s*:\s*)(?!\s*["']?\$\{)("[^"]*"?|'[^']*'?|[^\s,}][^,}]*)""",
+    r"""((?:key|token|secret|passw\w*|auth\w*|credential\w*)["']?\s*:\s*)"""
+    r"""(?!\s*["']?\$\{|#[0-9a-fA-F]{6}(?![\w#]))("[^"]*"?|'[^']*'?|[^\s,}][^,}]*)""",
     re.IGNORECASE,
 )
 
@@ -53,9 +54,9 @@ class Source:
         """The text of a line, from 1, without its break; values that look secret are starred out."""
         starts = self._line_starts()
         start = starts[number - 1]
-        found = _BREAK.search(self.text, start)
-        end = found.start() if found else len(self.text)
-        shown = _SECRET.sub(r"\1***", self.text[start : min(end, start + _MAX_LINE)])
+        end = min(len(self.text), start + _MAX_LINE)
+        found = _BREAK.search(self.text, start, end)
+        shown = _SECRET.sub(r"\1***", self.text[start : found.start() if found else end])
         for secret in sorted(self._hidden, key=len, reverse=True):
             shown = shown.replace(secret, "***")
         return shown

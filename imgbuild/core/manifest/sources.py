@@ -7,7 +7,7 @@ import json
 import math
 import re
 import tomllib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, time
 from typing import Any
@@ -22,6 +22,11 @@ from imgbuild.core.manifest.yaml12 import MAX_DEPTH, Map, Problem, Seq, parse_ya
 _FRONT_MATTER = re.compile(r"---[ \t]*(?:\r\n|\n|\r)")
 _FRONT_MATTER_END = re.compile(r"^(?:---|\.\.\.)[ \t]*$", re.MULTILINE)
 _SPACE = re.compile(r"\s*")
+# Names with dots between them. Each name costs the TOML parser a walk over all that stand before it.
+_LONG_TOML_KEY = re.compile(
+    r"""(?<![\w"'-])(?:(?:[\w-]++|"[^"\n]*+"|'[^'\n]*+')[ \t]*+\.[ \t]*+)"""
+    f"{{{MAX_DEPTH}}}"
+)
 _TOML_PLACE = re.compile(r"\(at line (\d+), column (\d+)\)")
 
 
@@ -183,20 +188,30 @@ def _read_csv(source: Source, problems: list[Problem]) -> Iterator[_Raw]:
 
 def _csv_header(row: list[str], at: int) -> list[str]:
     header = [name.strip() for name in row]
-    for index, name in enumerate(header):
-        if not name or name in header[:index]:
-            what = f'a second column "{shown(name)}"' if name else "a column without a name"
-            raise _Unreadable(f"the header has {what}", at)
+    if not all(header):
+        raise _Unreadable("the header has a column without a name", at)
+    twice = _first_double(header)
+    if twice is not None:
+        raise _Unreadable(f'the header has a second column "{shown(twice)}"', at)
     return header
+
+
+def _first_double(names: Iterable[str]) -> str | None:
+    """The first name that came before."""
+    seen: set[str] = set()
+    for name in names:
+        if name in seen:
+            return name
+        seen.add(name)
+    return None
 
 
 def _read_json(source: Source, problems: list[Problem]) -> Iterator[_Raw]:
     def unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         members = dict(pairs)
         if len(members) < len(pairs):
-            names = [name for name, _ in pairs]
-            twice = next(n for i, n in enumerate(names) if n in names[:i])
-            raise ValueError(f'duplicate key "{shown(twice)}"')
+            twice = _first_double(name for name, _ in pairs)
+            raise ValueError(f'duplicate key "{shown(twice or "")}"')
         return members
 
     decoder = json.JSONDecoder(
@@ -269,6 +284,9 @@ def _shallow(value: Any, at: int) -> Any:
 
 
 def _read_toml(source: Source, problems: list[Problem]) -> Iterator[_Raw]:
+    long = _LONG_TOML_KEY.search(source.text)
+    if long is not None:
+        raise _Unreadable(f"nested deeper than {MAX_DEPTH} levels", long.start())
     try:
         root = tomllib.loads(source.text, parse_float=_json_float)
     except tomllib.TOMLDecodeError as error:

@@ -18,7 +18,15 @@ from jinja2 import (
 )
 
 from imgbuild.core.manifest.fields import is_template, shown
-from imgbuild.core.manifest.template_guard import MAX_RENDERED, METER, Meter, MissingName, Sandbox, TooMuch
+from imgbuild.core.manifest.template_guard import (
+    MAX_RENDERED,
+    METER,
+    Meter,
+    MissingName,
+    Sandbox,
+    TooMuch,
+    names_read,
+)
 from imgbuild.core.suggest import did_you_mean
 
 MAX_CODE = 48 * 1024
@@ -122,7 +130,7 @@ class Templates:
 
     def _needs(self, tree: nodes.Template, seen: set[str]) -> tuple[set[str], bool]:
         """The names that a template and the files that it includes read."""
-        needs = meta.find_undeclared_variables(tree)
+        needs = names_read(tree)
         needs_all = False
         for name in meta.find_referenced_templates(tree):
             if name is None:

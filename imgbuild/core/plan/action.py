@@ -9,7 +9,7 @@ from typing import Protocol
 
 from imgbuild.core.derivation import Recipe
 from imgbuild.core.events import ActionEvent, ActionKind, Reason, SummaryEvent
-from imgbuild.core.image import FileReference, Image, Reference, UrlReference
+from imgbuild.core.image import FileReference, Image, OutputFile, Reference, UrlReference
 from imgbuild.core.jobs import OpenJob, Stage
 from imgbuild.core.lock import LockedImage, LockedOutput, LockedSource
 from imgbuild.core.plan.geometry import describe
@@ -79,6 +79,7 @@ class OutputPlan:
     """What happens to one output file."""
 
     path: str
+    """Asterisks stand for a digest that is not known yet."""
     kind: ActionKind
     recipe: Recipe | None = None
     """None while the source is not there yet."""
@@ -90,6 +91,8 @@ class OutputPlan:
     """The lock is believed about a file that this cache has never seen: worth a record."""
     foreign: bool = False
     """The file that lies there is a person's."""
+    file: OutputFile | None = None
+    """What was declared; None for what the manifest no longer has, and for what is known to be settled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,10 +211,13 @@ class Plan:
     """Actions in the manifest's order, then what is dropped."""
 
     actions: tuple[Action, ...]
+    collected: tuple[Action, ...] = ()
+    """For files that are made of several images. Those that nothing is to be done for are not counted."""
 
     def summary(self) -> SummaryEvent:
         """What a build would count."""
         kinds = [action.kind for action in self.actions]
+        kinds += [action.kind for action in self.collected if action.kind is not ActionKind.NONE]
         return SummaryEvent(
             generated=kinds.count(ActionKind.GENERATE),
             derived=kinds.count(ActionKind.DERIVE),
@@ -226,7 +232,8 @@ class Plan:
     @property
     def idle(self) -> bool:
         """Whether a build would leave everything as it is."""
-        return all(action.idle for action in self.actions)
+        made = all(action.kind is ActionKind.NONE for action in self.collected)
+        return made and all(action.idle for action in self.actions)
 
 
 def _job_note(job: OpenJob) -> str:

@@ -3,58 +3,125 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
 
-from imgbuild.core.derivation import Recipe
+from imgbuild.core.derivation import Recipe, exact_size
 from imgbuild.core.events import ActionKind, Cause, Reason
-from imgbuild.core.image import Image, Size, output_format
+from imgbuild.core.image import (
+    DIGEST_SIGNS,
+    Image,
+    Operations,
+    OutputFile,
+    Size,
+    digest_path,
+    names_digest,
+    output_format,
+)
 from imgbuild.core.lock import LockedImage, LockedOutput, LockedSource
 from imgbuild.core.plan.action import Facts, Mode, OutputPlan
 from imgbuild.core.plan.resolve import Resolved
-from imgbuild.core.results import StoredOutput
+from imgbuild.core.results import ADOPTED, StoredOutput, StoredResult
 
 
-def make_recipe(resolved: Resolved, source: str) -> Recipe:
-    """How an image's output comes from its master."""
-    image = resolved.image
+def files_of(image: Image) -> tuple[OutputFile, ...]:
+    """Every file that an image has: its own output, then those that it derives."""
+    alpha = image.alpha.removeprefix("key:") if image.alpha is not None else None
+    focus = None if image.focus == "centre" else image.focus
+    operations = Operations(alpha=alpha, size=image.size, fit=image.fit, focus=focus)
+    return (OutputFile(image.output, operations, nine_slice=image.nine_slice), *image.derive)
+
+
+def make_recipe(
+    resolved: Resolved, file: OutputFile, source: str, key: str | None, provider: str | None
+) -> Recipe:
+    """How one of an image's files comes from its master. `key` and `provider` are of what made that."""
+    image, operations = resolved.image, file.operations
+    if resolved.captioned:
+        # A card stands in for the picture: it has no colour to cut out, and nothing that has to tile.
+        # And smooth lettering needs more colours than a palette has.
+        caption = None if operations.palette else image.id
+        operations = replace(operations, caption=caption, alpha=None, seamless=False)
+    adopted = provider == ADOPTED
+    told = {"prompt": image.prompt, "model": image.model, "key": key}
+    metadata = file.metadata
+    if adopted and metadata != "strip":
+        # A person's picture: nothing is claimed of it that its own file does not say.
+        metadata = "own"
     return Recipe(
         source=source,
-        format=output_format(image.output) or "png",
-        size=image.size,
-        fit=image.fit,
-        caption=image.id if resolved.captioned else None,
-        metadata={"prompt": image.prompt} if image.embed_prompt else {},
+        format=output_format(file.path) or "png",
+        operations=operations,
+        options=file.options,
+        metadata=metadata,
+        embedded={n: v for n, v in told.items() if v} if image.embed_prompt and not adopted else {},
     )
 
 
 def plan_outputs(
     resolved: Resolved,
     source: LockedSource | None,
+    made: StoredResult | LockedImage | None,
     previous: LockedImage | None,
     facts: Facts,
     ours: frozenset[str],
     mode: Mode,
 ) -> tuple[OutputPlan, ...]:
     """What happens to each output file, from the master `source` (None: it is not there yet)."""
-    path = resolved.image.output
-    found = facts.on_disk(path)
-    locked = previous.outputs.get(path) if previous else None
-    foreign = found is not None and found not in ours and not facts.made_by(found)
-    if source is None:
-        kind = ActionKind.CONFLICT if foreign and not mode.overwrite else ActionKind.DERIVE
-        return (OutputPlan(path, kind, found=found, foreign=foreign),)
-    recipe = make_recipe(resolved, source.digest)
-    known = facts.outputs(recipe.key())
-    same_source = locked is not None and previous is not None and previous.source.digest == source.digest
-    target, learned = _target(
-        recipe, known, locked if same_source else None, found, facts, resolved.image.size
-    )
-    if target is not None and found == target.digest:
-        return (OutputPlan(path, ActionKind.NONE, recipe, target, found, learned),)
-    if foreign and not mode.overwrite:
-        return (OutputPlan(path, ActionKind.CONFLICT, recipe, target, found, foreign=True),)
-    restorable = target is not None and facts.blob(target.digest)
-    kind = ActionKind.RESTORE if restorable else ActionKind.DERIVE
-    return (OutputPlan(path, kind, recipe, target, found, learned, foreign),)
+    planner = _Files(resolved, source, made, previous, facts, ours, mode)
+    own, *derived = (planner.plan(file) for file in files_of(resolved.image))
+    return (own, *sorted(derived, key=lambda output: output.path))
+
+
+@dataclass(frozen=True, slots=True)
+class _Files:
+    """Plans the files of one image."""
+
+    resolved: Resolved
+    source: LockedSource | None
+    made: StoredResult | LockedImage | None
+    """What the master is of."""
+    previous: LockedImage | None
+    facts: Facts
+    ours: frozenset[str]
+    mode: Mode
+
+    def plan(self, file: OutputFile) -> OutputPlan:
+        hashed = names_digest(file.path)
+        at, locked = self._locked(file, hashed=hashed)
+        if self.source is None:
+            found, foreign = (None, False) if hashed else self._found(at)
+            kind = ActionKind.CONFLICT if foreign and not self.mode.overwrite else ActionKind.DERIVE
+            return OutputPlan(at, kind, found=found, foreign=foreign, file=file)
+        same = self.previous is not None and self.previous.source.digest == self.source.digest
+        key, provider = (self.made.key, self.made.provider) if self.made else (None, None)
+        recipe = make_recipe(self.resolved, file, self.source.digest, key, provider)
+        known = self.facts.outputs(recipe.key())
+        found, foreign = (None, False) if hashed else self._found(at)
+        target, learned = _target(recipe, known, locked if same else None, found, self.facts)
+        if hashed and target is not None:
+            at = digest_path(file.path, target.digest)
+            found, foreign = self._found(at)
+        if target is not None and found == target.digest:
+            return OutputPlan(at, ActionKind.NONE, recipe, target, found, learned, file=file)
+        if foreign and not self.mode.overwrite:
+            return OutputPlan(at, ActionKind.CONFLICT, recipe, target, found, foreign=True, file=file)
+        restorable = target is not None and self.facts.blob(target.digest)
+        kind = ActionKind.RESTORE if restorable else ActionKind.DERIVE
+        return OutputPlan(at, kind, recipe, target, found, learned, foreign, file)
+
+    def _locked(self, file: OutputFile, *, hashed: bool) -> tuple[str, LockedOutput | None]:
+        """Where the file is, and what the lock says of it; asterisks for a digest that is not known yet."""
+        outputs = self.previous.outputs if self.previous else {}
+        if not hashed:
+            return file.path, outputs.get(file.path)
+        path = next((path for path, o in outputs.items() if digest_path(file.path, o.digest) == path), None)
+        return (path, outputs[path]) if path else (digest_path(file.path, "*" * len(DIGEST_SIGNS)), None)
+
+    def _found(self, path: str) -> tuple[str | None, bool]:
+        """The digest of what lies there, and whether it is a person's."""
+        found = self.facts.on_disk(path)
+        foreign = found is not None and found not in self.ours and not self.facts.made_by(found)
+        return found, foreign
 
 
 def _target(
@@ -63,7 +130,6 @@ def _target(
     locked: LockedOutput | None,
     found: str | None,
     facts: Facts,
-    size: Size | None,
 ) -> tuple[LockedOutput | None, bool]:
     """The bytes that the output should have, if they exist already, and whether only the lock says so.
 
@@ -73,7 +139,8 @@ def _target(
     if locked is not None:
         if locked.digest in digests or locked.digest == recipe.source:
             return locked, False
-        fits = size is None or size == Size(locked.width, locked.height)
+        size = exact_size(recipe.operations)
+        fits = size is None or size == _size(locked)
         recipes = facts.made_by(locked.digest)
         if not known and fits and (not recipes or recipe.key() in recipes):
             return locked, True
@@ -87,13 +154,14 @@ def _target(
 
 
 def output_reasons(
-    image: Image, outputs: Iterable[OutputPlan], previous: LockedImage | None
+    image: Image, outputs: Sequence[OutputPlan], previous: LockedImage | None
 ) -> Iterable[Reason]:
     """Why output files are written, or left alone."""
-    if previous is not None:
-        now = {output.path for output in outputs}
-        for old in sorted(set(previous.outputs) - now):
-            yield Reason("output", old, image.output, Cause.OUTPUT_MOVED)
+    gone = [] if previous is None else [*_made_no_longer(outputs, previous)]
+    # With others gone as well, nobody can tell which of them was the image's own.
+    moved = previous is not None and len(gone) == 1 and image.output not in previous.outputs
+    for old in gone:
+        yield Reason("output", old, image.output if moved else None, Cause.OUTPUT_MOVED)
     for output in outputs:
         locked = previous.outputs.get(output.path) if previous else None
         if output.kind is ActionKind.CONFLICT:
@@ -102,11 +170,20 @@ def output_reasons(
             continue
         elif output.found is None:
             yield Reason("output", None, output.path, Cause.OUTPUT_MISSING)
-        elif locked and image.size and Size(locked.width, locked.height) != image.size:
-            yield Reason("size", f"{locked.width}x{locked.height}", str(image.size), Cause.CHANGED)
+        elif locked and (size := exact_size(output.recipe.operations)) and size != _size(locked):
+            yield Reason("size", str(_size(locked)), str(size), Cause.CHANGED)
         else:
             new = output.target.digest if output.target else None
             yield Reason("output", output.found, new, Cause.OUTPUT_STALE)
+
+
+def _made_no_longer(outputs: Sequence[OutputPlan], previous: LockedImage) -> Iterable[str]:
+    """The lock's outputs that are no longer declared; a name with a digest in it may only have a new one."""
+    now = {output.path for output in outputs}
+    patterns = [o.file.path for o in outputs if o.file is not None and names_digest(o.file.path)]
+    for old, locked in sorted(previous.outputs.items()):
+        if old not in now and all(digest_path(pattern, locked.digest) != old for pattern in patterns):
+            yield old
 
 
 def can_have(output: OutputPlan, source: LockedSource, facts: Facts) -> bool:
@@ -116,3 +193,7 @@ def can_have(output: OutputPlan, source: LockedSource, facts: Facts) -> bool:
 
 def _locked_output(output: StoredOutput) -> LockedOutput:
     return LockedOutput(output.digest, output.bytes, output.width, output.height)
+
+
+def _size(output: LockedOutput) -> Size:
+    return Size(output.width, output.height)

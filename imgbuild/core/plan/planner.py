@@ -20,7 +20,7 @@ from imgbuild.core.plan.reasons import changed_fields
 from imgbuild.core.plan.resolve import Resolved
 from imgbuild.core.plan.settled import Settled, referenced
 from imgbuild.core.plan.spec import Geometry, Keys, Spec, keys
-from imgbuild.core.results import StoredResult
+from imgbuild.core.results import ADOPTED, StoredResult
 
 
 def make_plan(
@@ -79,7 +79,8 @@ def plan_image(
     found_keys = keys(spec)
     choice = _choose(resolved, spec, found_keys, previous, facts, mode, believed=believed)
     source, missing = choice.source, choice.missing
-    outputs = plan_outputs(resolved, source, previous, facts, ours, mode)
+    made = choice.picked or (previous if choice.accepted else None)
+    outputs = plan_outputs(resolved, source, made, previous, facts, ours, mode)
     lost = (
         (choice.picked is None or choice.elsewhere)
         and source is not None
@@ -88,17 +89,20 @@ def plan_image(
     again = (choice.picked,) if lost and choice.picked else ()
     reasons: list[Reason] = []
     if lost:
-        key = choice.picked.key if choice.picked else previous.key if previous else None
-        reasons.append(Reason("result", key, None, Cause.LOST))
-    if lost and not mode.locked and not choice.corrupt and not again:
+        reasons.append(Reason("result", made.key if made else None, None, Cause.LOST))
+    # What is only derived never costs anything: not as long as the image itself is there.
+    only_derived = resolved.sends and outputs[0].kind is ActionKind.NONE
+    # And nobody but its author can bring back a person's own picture.
+    adopted = made is not None and made.provider == ADOPTED
+    if lost and not (mode.locked or choice.corrupt or again or only_derived or adopted):
         missing, source = tuple(range(1, max(image.takes, choice.take) + 1)), None
-        outputs = plan_outputs(resolved, None, previous, facts, ours, mode)
+        outputs = plan_outputs(resolved, None, None, previous, facts, ours, mode)
     if not choice.accepted:
         reasons += _why_not_accepted(image, previous, spec, choice.picked, facts)
     reasons += _more_takes(image, choice, mode)
     reasons += output_reasons(image, outputs, previous)
     stuck = (lost and not missing and not again) or (choice.corrupt and source is None)
-    blocked = _blocked(image, choice.corrupt) if stuck else None
+    blocked = _blocked(image, outputs, choice.corrupt) if stuck else None
     kind = _kind(outputs, missing, choice.corrupt)
     kind = ActionKind.RESTORE if again and kind is ActionKind.DERIVE else kind
     held = kind is ActionKind.CONFLICT or blocked is not None
@@ -178,7 +182,9 @@ def _choose(
     asked = mode.wanted.get(image.id, ())
     take = asked[0] if asked else previous.take if accepted and previous else 1
     picked, corrupt, elsewhere = _find(candidates, take, facts)
-    wanted = asked or (() if mode.locked else range(1, image.takes + 1))
+    # Takes are numbered as they come: those before the accepted one were there once, and were paid for.
+    first = previous.take + 1 if accepted and previous else 1
+    wanted = asked or (() if mode.locked else range(first, image.takes + 1))
     # What is corrupt was paid for: only a person decides to pay for it again.
     missing = tuple(t for t in wanted if _find(candidates, t, facts) == (None, False, False))
     if picked is not None:
@@ -327,7 +333,7 @@ def _pending(
             was = before[index] if index < len(before) else None
         field = "references" if reference in image.references else "mask"
         reasons.append(Reason(field, was, str(reference), Cause.REFERENCE_PENDING))
-    outputs = plan_outputs(resolved, None, previous, facts, ours, mode)
+    outputs = plan_outputs(resolved, None, None, previous, facts, ours, mode)
     reasons += output_reasons(image, outputs, previous)
     conflict = any(output.kind is ActionKind.CONFLICT for output in outputs)
     takes = tuple(range(1, image.takes + 1))
@@ -357,10 +363,15 @@ def _kind(outputs: Sequence[OutputPlan], missing: Sequence[int], corrupt: bool) 
     return next((kind for kind in ranked if kind in kinds), ActionKind.NONE)
 
 
-def _blocked(image: Image, corrupt: bool) -> str:
+def _blocked(image: Image, outputs: Sequence[OutputPlan], corrupt: bool) -> str:
     if corrupt:
         return f"its result in the cache is corrupt; imgbuild reroll '{image.id}' pays for a new one"
-    return "no cache has the bytes that the lock names"
+    own, *others = outputs
+    if own.kind is not ActionKind.NONE:
+        return "no cache has the bytes that the lock names"
+    path = next(output.path for output in others if output.kind is not ActionKind.NONE)
+    remedy = f"imgbuild reroll '{image.id}' pays for a new one"
+    return f"no cache has the result that {path} is to be derived from; {remedy}"
 
 
 def _cost(resolved: Resolved, count: int) -> float | None:

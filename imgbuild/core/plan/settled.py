@@ -21,6 +21,7 @@ from imgbuild.core.plan.resolve import Resolved
 _OF_IMAGE = attrgetter(
     *("id", "prompt", "negative_prompt", "model", "quality", "background", "seed", "ratio", "resolution"),
     *("takes", "fit", "output", "embed_prompt", "params"),
+    *("alpha", "focus", "derive"),
 )
 _OF_LOCK = attrgetter(
     *("key", "take", "provider", "model"),
@@ -41,13 +42,15 @@ class Settled:
         return self._now
 
     def action(self, resolved: Resolved, previous: LockedImage | None, facts: Facts) -> Action | None:
-        """The action of an image that is known to be settled and still has its file; None for any other."""
+        """The action of an image that is known to be settled and still has its files; None for any other."""
         image = resolved.image
-        locked = previous.outputs.get(image.output) if previous else None
-        if previous is None or locked is None or image.references or image.mask:
+        own = image.output
+        if previous is None or image.references or image.mask:
             return None
         print_ = _print(resolved, previous)
-        if print_ not in self._known or facts.on_disk(image.output) != locked.digest:
+        if print_ not in self._known:
+            return None
+        if any(facts.on_disk(path) != locked.digest for path, locked in previous.outputs.items()):
             return None
         self._now.append(print_)
         return Action(
@@ -56,7 +59,10 @@ class Settled:
             resolved=resolved,
             take=previous.take,
             source=previous.source,
-            outputs=(OutputPlan(image.output, ActionKind.NONE, target=locked, found=locked.digest),),
+            outputs=tuple(
+                OutputPlan(path, ActionKind.NONE, target=locked, found=locked.digest)
+                for path, locked in sorted(previous.outputs.items(), key=lambda one: (one[0] != own, one[0]))
+            ),
             previous=previous,
             entry=previous,
         )

@@ -97,7 +97,7 @@ class Zygote:
         """`folder` is where the outputs of the commands lie until they are read."""
         # As little as a command gets itself: what Python decides when it starts is decided here.
         environ = {"PATH": os.environ["PATH"], "HOME": str(folder), "PYTHONWARNINGS": "error"}
-        paths = (Path(imgbuild.__file__).parent.parent, Path(__file__).parent.parent)
+        paths = (Path(imgbuild.__file__).parent.parent, Path(__file__).parent)
         environ["PYTHONPATH"] = os.pathsep.join(map(str, paths))
         self._folder = folder
         self._process = subprocess.Popen(

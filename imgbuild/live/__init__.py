@@ -1,0 +1,1 @@
+"""The gallery's page as a session's window: it shows what goes on, and asks for what the commands do."""

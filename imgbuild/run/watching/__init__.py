@@ -1,0 +1,1 @@
+"""A session that builds whenever something that decides about images was changed."""

@@ -1,0 +1,84 @@
+"""Being told by the system that something happened in a folder: what it was is for others to find out."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Collection
+from contextlib import suppress
+
+from watchfiles import awatch
+
+_QUIET, _MOST = 30, 200
+"""Milliseconds: what has to pass without another event, and what passes at most in a stream of them.
+
+The first is a step: the wait is once or twice as long, about 50 ms."""
+_POLL = 300
+"""Milliseconds between two looks where the system tells nothing."""
+
+
+class Notice:
+    """Follows folders, not what lies below them. `tell` is called on the event loop."""
+
+    def __init__(self, tell: Callable[[], None], on_polling: Callable[[str], None]) -> None:
+        self._tell = tell
+        self._on_polling = on_polling
+        self._folders: frozenset[tuple[str, int]] = frozenset()
+        self._task: asyncio.Task[None] | None = None
+        self._polling: bool | None = None
+
+    async def follow(self, folders: Collection[str]) -> None:
+        """Follow these folders and no others. What happened just before has to be looked for once more.
+
+        A folder that was removed and made again is another one.
+        """
+        now = frozenset(zip(folders, map(_inode, folders), strict=True))
+        if now == self._folders and self._task is not None and not self._task.done():
+            return
+        await self.aclose()
+        self._folders = now
+        self._task = asyncio.create_task(self._listen(sorted(folder for folder, inode in now if inode)))
+        # The task comes as far as to where it waits for events: from here on none is missed.
+        await asyncio.sleep(0)
+        self._tell()
+
+    async def aclose(self) -> None:
+        """Follow nothing any more."""
+        if self._task is not None:
+            self._task.cancel()
+            with suppress(asyncio.CancelledError):
+                await self._task
+            self._task = None
+
+    async def _listen(self, folders: list[str]) -> None:
+        try:
+            await self._events(folders)
+        except FileNotFoundError:
+            # A folder has gone in the same moment: `follow` is called again, with those that there are.
+            self._tell()
+        except (OSError, RuntimeError) as error:
+            # Most often the system's limit of watched folders (on Linux fs.inotify.max_user_watches).
+            self._polling = True
+            self._on_polling(str(error).partition(" about ")[0].rstrip("."))
+            await self._events(folders)
+
+    async def _events(self, folders: list[str]) -> None:
+        events = awatch(
+            *folders,
+            watch_filter=None,
+            debounce=_MOST,
+            step=_QUIET,
+            recursive=False,
+            force_polling=self._polling,
+            poll_delay_ms=_POLL,
+            ignore_permission_denied=self._polling,
+        )
+        async for _ in events:
+            self._tell()
+
+
+def _inode(folder: str) -> int:
+    try:
+        return os.stat(folder).st_ino  # noqa: PTH116 - the path is text everywhere here
+    except OSError:
+        return 0

@@ -1,0 +1,75 @@
+"""Examples in folders of their own, and the real tools around them: npm, a web server, Chromium."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+from project_folder import ProjectFolder
+from real_tools import Browser, serving, tool
+
+ROOT = Path(__file__).parents[2]
+_OFFLINE = ("EAI_AGAIN", "ENOTFOUND", "ENETUNREACH")
+
+
+@pytest.fixture(scope="session")
+def copy_example(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], ProjectFolder]:
+    """A copy of an example, without what somebody may have built there, with a home and a cache of its own."""
+
+    def copy(name: str) -> ProjectFolder:
+        base = tmp_path_factory.mktemp(name)
+        root, home = base / name, base / "home"
+        shutil.copytree(ROOT / "examples" / name, root, symlinks=True)
+        for pattern in (root / ".gitignore").read_text(encoding="utf-8").split():
+            for built in root.glob(pattern.strip("/")):
+                shutil.rmtree(built) if built.is_dir() else built.unlink()
+        home.mkdir()
+        return ProjectFolder(root, {"PATH": os.environ["PATH"], "HOME": str(home), "PYTHONWARNINGS": "error"})
+
+    return copy
+
+
+@pytest.fixture(scope="session")
+def npm_install() -> Callable[[Path], None]:
+    """Installs what a folder's package.json names. npm's own cache, the user's, makes the second time fast."""
+
+    def install(folder: Path) -> None:
+        # No package's scripts run, and no lock file is left.
+        words = [
+            "install",
+            "--prefer-offline",
+            "--ignore-scripts",
+            "--no-package-lock",
+            "--no-audit",
+            "--no-fund",
+        ]
+        done = subprocess.run(
+            [tool("npm"), *words, "--loglevel=error"], cwd=folder, capture_output=True, text=True
+        )
+        if any(word in done.stderr for word in _OFFLINE) and os.environ.get("CI") != "true":
+            pytest.skip("npm's registry is out of reach")
+        assert done.returncode == 0, done.stderr
+
+    return install
+
+
+@pytest.fixture(scope="module")
+def serve() -> Iterator[Callable[[Path], str]]:
+    """Serves folders on loopback until the module's tests end; gives the address."""
+    with ExitStack() as servers:
+        yield lambda folder: servers.enter_context(serving(folder))
+
+
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory: pytest.TempPathFactory, npm_install: Callable[[Path], None]) -> Browser:
+    """Chromium, driven by Playwright's core, which brings no browser of its own."""
+    program = tool("chromium")
+    driver = tmp_path_factory.mktemp("browser") / "driver"
+    shutil.copytree(Path(__file__).parent / "browser", driver, ignore=shutil.ignore_patterns("node_modules"))
+    npm_install(driver)
+    return Browser(program, driver)

@@ -1,0 +1,111 @@
+"""A server of the Bazel HTTP cache protocol that can be told to misbehave in one way or another."""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+
+class OddServer(ThreadingHTTPServer):
+    """Keeps what it is given. `mood`: how it answers GET and HEAD; `refuses`: it takes nothing."""
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), _Handler)
+        self.stored: dict[str, bytes] = {}
+        self.mood = "kind"
+        self.refuses = False
+        self.requests: Counter[str] = Counter()
+        self.secrets: set[str] = set()
+        self.ended = threading.Event()
+
+    @property
+    def address(self) -> str:
+        return f"http://127.0.0.1:{self.server_address[1]}"
+
+    def handle_error(self, request: object, client_address: object) -> None:
+        """A client that lets go is no news."""
+
+
+class _Handler(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: OddServer
+
+    def log_message(self, format: str, *args: object) -> None:
+        """Nothing is told."""
+
+    def do_HEAD(self) -> None:
+        self._answer(body=False)
+
+    def do_GET(self) -> None:
+        self._answer(body=True)
+
+    def do_PUT(self) -> None:
+        self.server.requests["PUT"] += 1
+        self.server.secrets.add(self.headers.get("Authorization", ""))
+        data = self._body()
+        if self.server.refuses:
+            self._send(403, b"")
+            return
+        self.server.stored[self.path] = data
+        self._send(201, b"")
+
+    def _body(self) -> bytes:
+        if "Content-Length" in self.headers:
+            return self.rfile.read(int(self.headers["Content-Length"]))
+        raise AssertionError("a body of unknown length")
+
+    def _answer(self, *, body: bool) -> None:
+        server = self.server
+        server.requests[self.command] += 1
+        data = server.stored.get(self.path)
+        match server.mood:
+            case "dead":
+                self.close_connection = True
+                return
+            case "failing":
+                self._send(500, b"out of order")
+                return
+            case "hanging":
+                server.ended.wait(30)
+                self.close_connection = True
+                return
+            case "garbage":
+                self._send(200, b"<html>log in</html>" if body else b"")
+                return
+            case "wrong bytes" if data is not None and "/cas/" in self.path:
+                data = bytes(len(data))
+            case "cut short" if data is not None and "/cas/" in self.path:
+                data = data[: len(data) // 2]
+            case "far too long" if data is not None and "/cas/" in self.path:
+                data = data + bytes(5_000_000)
+        if data is None:
+            self._send(404, b"")
+        else:
+            self._send(200, data, body=body)
+
+    def _send(self, status: int, data: bytes, *, body: bool = True) -> None:
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        if body:
+            self.wfile.write(data)
+
+
+@contextmanager
+def serving() -> Iterator[OddServer]:
+    """A running server."""
+    server = OddServer()
+    thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.ended.set()
+        server.shutdown()
+        thread.join()
+        server.server_close()
