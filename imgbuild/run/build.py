@@ -127,7 +127,7 @@ def _build(
         raise KeyboardInterrupt
     remember_dropped(workspace, plan, accepted)
     if not options.targets:
-        summary = bring_collected(workspace, options, accepted, summary, emit)
+        summary = bring_collected(workspace, plan, accepted, summary, emit, overwrite=options.overwrite)
     for words in (*workspace.cache.warnings(), *(workspace.shared.finish() if workspace.shared else ())):
         emit(WarningEvent(words))
     emit(replace(summary, seconds=round(time.monotonic() - began, 3)))
@@ -297,14 +297,16 @@ async def _execute(
 
 def bring_collected(
     workspace: Workspace,
-    options: BuildOptions,
+    plan: Plan,
     accepted: Mapping[str, LockedImage],
     summary: SummaryEvent,
     emit: Emit,
+    *,
+    overwrite: bool = False,
 ) -> SummaryEvent:
     """Bring what is made of several images up to date; an image that failed is there as it was before."""
-    collected = Collected(workspace, overwrite=options.overwrite, locked=options.locked)
-    counts = collected.bring({**workspace.lock.images, **accepted}, emit)
+    collected = Collected(workspace, overwrite=overwrite)
+    counts = collected.bring(plan.collected, {**workspace.lock.images, **accepted}, emit)
     return replace(
         summary,
         derived=summary.derived + counts.get(Status.DERIVED, 0),

@@ -63,14 +63,13 @@ class _Text:
 class Collected:
     """The atlases and the assets table of a workspace."""
 
-    def __init__(self, workspace: Workspace, *, overwrite: bool, locked: bool = False) -> None:
-        self._workspace = workspace
+    def __init__(self, workspace: Workspace, *, overwrite: bool) -> None:
         self._root = workspace.invocation.root
         self._facts = workspace.facts()
         self._cache = workspace.cache
         self._overwrite = overwrite
         self._workdir = Workdir(self._root)
-        self._outputs = Outputs(self._root, workspace.cache, locked=locked)
+        self._outputs = Outputs(self._root, workspace.cache)
         project = workspace.project
         self._images = {image.id: image for image in project.images}
         self._declared = (*project.atlases, *((project.assets,) if project.assets else ()))
@@ -83,11 +82,18 @@ class Collected:
         busy = {action.id for action in actions if action.kind is not ActionKind.NONE or action.entry is None}
         return tuple(self._action(one, entries, busy) for one in self._declared)
 
-    def bring(self, accepted: Accepted, emit: Emit) -> dict[Status, int]:
-        """Make every file what it should be; returns how many of the declared ended how, if they changed."""
+    def bring(self, planned: Sequence[Action], accepted: Accepted, emit: Emit) -> dict[Status, int]:
+        """Make every file what it should be; returns how many of the declared ended how, if they changed.
+
+        What was `planned` as having nothing to do is as it should be: no image of it has changed since.
+        """
         counts: dict[Status, int] = {}
         now: list[DroppedOutput] = []
+        right = {action.id: action.outputs for action in planned if action.kind is ActionKind.NONE}
         for one in self._declared:
+            if one.id in right:
+                now += [DroppedOutput(o.path, o.found, one.id) for o in right[one.id] if o.found]
+                continue
             failure = None
             outputs: list[OutputPlan] = []
             try:
@@ -120,12 +126,6 @@ class Collected:
             if output.kind is ActionKind.DERIVE
         ]
         return Status.DERIVED if any(written) else Status.UNCHANGED
-
-    def files(self, accepted: Accepted) -> Iterator[tuple[str, bool]]:
-        """Every file that there should be, and whether it is as it should be. Raises ImgbuildError."""
-        for one in self._declared:
-            for piece in self._pieces(one, accepted):
-                yield piece.path, self._is_right(piece, self._facts.on_disk(piece.path))
 
     def present(self) -> Iterator[tuple[str, bool]]:
         """Every file that lies where one of these would be, and whether it is ours."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 from imgbuild import __version__
 from imgbuild.core.errors import ImgbuildError
 from imgbuild.core.image import FileReference
-from imgbuild.run.collected import Collected
 from imgbuild.run.workspace import Workspace, read_lock
+from imgbuild.store.workdir import Workdir
 
 
 def keep_index(workspace: Workspace, text: str, json: str, *, locked: bool) -> None:
@@ -19,7 +19,10 @@ def keep_index(workspace: Workspace, text: str, json: str, *, locked: bool) -> N
     observed, invocation = workspace.observed, workspace.invocation
     try:
         lock = read_lock(invocation)
+        # The build has noted what it made of several images just now.
+        collected = Workdir(invocation.root).collected()
         made = {path for entry in lock.images.values() for path in entry.outputs}
+        made |= {one.path for one in collected}
         if not observed.has_listed_all({*made, invocation.lock_path.name}):
             return
         observed.look(invocation.lock_path.name)
@@ -33,10 +36,8 @@ def keep_index(workspace: Workspace, text: str, json: str, *, locked: bool) -> N
             for path, output in entry.outputs.items():
                 if observed.digest(path) != output.digest:
                     return
-        for path, right in Collected(workspace, overwrite=False).files(lock.images):
-            observed.look(path)
-            if not right:
-                return
+        if any(observed.digest(one.path) != one.digest for one in collected):
+            return
     except ImgbuildError:
         return
     observed.keep(workspace.cache.root, __version__, invocation.environ, text, json, locked=locked)

@@ -7,6 +7,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from imgbuild.core.derivation import Recipe
 from imgbuild.core.errors import StorageError
@@ -15,13 +16,14 @@ from imgbuild.core.image import digest_path
 from imgbuild.core.lock import LockedOutput, LockedSource
 from imgbuild.core.plan.action import OutputPlan
 from imgbuild.core.results import StoredOutput
-from imgbuild.images.derive import Derived, derive
-from imgbuild.images.encode import encoder
 from imgbuild.run.facts import digest_output
 from imgbuild.store.blobs import Blob, CorruptBlob, MissingBlob
 from imgbuild.store.cache import Cache
 from imgbuild.store.fsio import copy_atomic, copy_file, sweep_temporaries
 from imgbuild.store.inside import folder_of
+
+if TYPE_CHECKING:
+    from imgbuild.images.derive import Derived
 
 
 class RetouchedError(StorageError):
@@ -140,6 +142,9 @@ class Outputs:
     def _derive(self, recipes: Sequence[Recipe]) -> Sequence[StoredOutput]:
         if not recipes:
             return ()
+        # libvips is loaded where there are pixels to make, and not by every plan.
+        from imgbuild.images.derive import derive
+
         master = self.cache.blobs.verified(recipes[0].source)
         scratches = [self.cache.blobs.scratch() for _ in recipes]
         try:
@@ -180,6 +185,8 @@ def _recipe(output: OutputPlan) -> Recipe:
 
 
 def _stored(recipe: Recipe, made: Derived, blob: Blob) -> StoredOutput:
+    from imgbuild.images.encode import encoder
+
     return StoredOutput(
         recipe_key=recipe.key(),
         encoder=encoder(recipe.format),

@@ -11,7 +11,7 @@ from dataclasses import replace
 from imgbuild.core.events import Emit, Event, ImageEvent, Status, SummaryEvent
 from imgbuild.core.plan.action import Mode, Plan
 from imgbuild.core.plan.chains import chain_lengths
-from imgbuild.run.build import BuildOptions, bring_collected, remember_dropped
+from imgbuild.run.build import bring_collected, remember_dropped
 from imgbuild.run.collected import Collected
 from imgbuild.run.execute import Executor
 from imgbuild.run.fetch import References
@@ -139,7 +139,7 @@ class Round:
             told: list[Event] = []
             accepted = self._executor.accepted
             summary = await asyncio.to_thread(
-                bring_collected, self.workspace, BuildOptions(), accepted, summary, told.append
+                bring_collected, self.workspace, self.plan, accepted, summary, told.append
             )
             for event in told:
                 self._events(event)
