@@ -31,7 +31,7 @@ from imgbuild.run.claim_text import MOST, Seen, is_telling, journal_lines, read_
 from imgbuild.run.shared import Shared
 from imgbuild.run.shared_uploads import Uploads
 from imgbuild.store.remote import documents
-from imgbuild.store.remote.base import RemoteError
+from imgbuild.store.remote.base import ClaimingRemote, RemoteError
 
 _BEATS = 3
 """So many times within its time a holder is heard of."""
@@ -62,8 +62,9 @@ class _Held:
 class Claims:
     """The claims that one process holds, and what it has seen of others'."""
 
-    def __init__(self, shared: Shared, uploads: Uploads) -> None:
+    def __init__(self, shared: Shared, remote: ClaimingRemote, uploads: Uploads) -> None:
         self._shared = shared
+        self._remote = remote
         self._uploads = uploads
         self._journal = shared.cache.journal
         self._scope = shared.settings.scope
@@ -160,12 +161,12 @@ class Claims:
         inherited = [] if last is None or last.cache == self._cache else [*before]
         held = _Held(key, number + 1, who, secrets.token_hex(8), inherited, before)
         name = _name(key, held.number)
-        if not self._shared.remote.create_record(self._scope, name, self._document(held)):
+        if not self._remote.create_record(self._scope, name, self._document(held)):
             return "another builder"
         after = self._read(key, held.number + 1)
         if after is not None and not self._is_dead(key, after):
             # The line was just being taken away behind its last.
-            self._shared.remote.delete_record(self._scope, name)
+            self._remote.delete_record(self._scope, name)
             return after.who
         return held
 
@@ -231,20 +232,20 @@ class Claims:
             if not held.lost:
                 held.beats += 1
                 name = _name(held.key, held.number)
-                self._shared.remote.write_record(self._scope, name, self._document(held), {})
+                self._remote.write_record(self._scope, name, self._document(held), {})
 
     def _delete(self, held: _Held) -> None:
         """Take the whole line away, the oldest first, so that nobody takes over what is gone."""
         with held.writing:
             if self._read(held.key, held.number + 1) is None:
                 for number in range(1, held.number + 1):
-                    self._shared.remote.delete_record(self._scope, _name(held.key, number))
+                    self._remote.delete_record(self._scope, _name(held.key, number))
 
     def _withdraw(self, held: _Held) -> None:
         """Take away the end of a line."""
         with held.writing:
             if self._read(held.key, held.number + 1) is None:
-                self._shared.remote.delete_record(self._scope, _name(held.key, held.number))
+                self._remote.delete_record(self._scope, _name(held.key, held.number))
 
     def _last(self, key: str) -> tuple[int, Seen | None]:
         """The number of the last claim in line, 0 for none, and what it says."""
@@ -256,7 +257,7 @@ class Claims:
     def _read(self, key: str, number: int) -> Seen | None:
         """A claim; None if there is none."""
         name = _name(key, number)
-        data = self._shared.remote.read_record(self._scope, name)
+        data = self._remote.read_record(self._scope, name)
         if data is None:
             return None
         try:

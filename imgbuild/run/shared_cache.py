@@ -16,6 +16,7 @@ from imgbuild.run.shared_facts import SharedFacts, image_with_shared, plan_with_
 from imgbuild.run.shared_settings import SharedSettings
 from imgbuild.run.shared_uploads import Uploads
 from imgbuild.store.cache import Cache
+from imgbuild.store.remote.base import ClaimingRemote
 from imgbuild.store.remote.opening import open_remote
 
 
@@ -29,7 +30,9 @@ class SharedCache:
         )
         self.shared = Shared(remote, cache, settings)
         self.uploads = Uploads(self.shared)
-        self.claims = Claims(self.shared, self.uploads) if settings.writes and remote.can_claim else None
+        self.claims: Claims | None = None
+        if settings.writes and isinstance(remote, ClaimingRemote):
+            self.claims = Claims(self.shared, remote, self.uploads)
         # Also where a command only plans: sockets are not left open.
         self._close = weakref.finalize(self, _close, self.shared, self.uploads)
         cache.blobs.elsewhere = self.shared.bring

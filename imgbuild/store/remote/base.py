@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 from imgbuild.core.errors import StorageError
 from imgbuild.core.redact import clean
@@ -37,11 +37,6 @@ class Remote(Protocol):
     Names of records look like `result/<sha256>/1`. What `scope` a record is in decides who could write it.
     """
 
-    @property
-    def can_claim(self) -> bool:
-        """Whether `create_record` really is conditional."""
-        ...
-
     def read_blob(self, digest: str, take: Callable[[bytes], None]) -> bool:
         """Hand a blob's bytes to `take` as they arrive, unverified. False: it is not there."""
         ...
@@ -62,16 +57,21 @@ class Remote(Protocol):
         """Store a record in place of an older one. `blobs`: what it names, with the sizes in bytes."""
         ...
 
+    def close(self) -> None:
+        """Let go of connections."""
+        ...
+
+
+@runtime_checkable
+class ClaimingRemote(Remote, Protocol):
+    """A shared cache that can tell who was first, so that builders can claim what they will pay for."""
+
     def create_record(self, scope: str, name: str, data: bytes) -> bool:
         """Store a record only if there is none. False: somebody was first."""
         ...
 
     def delete_record(self, scope: str, name: str) -> None:
         """Remove a record, if it is there."""
-        ...
-
-    def close(self) -> None:
-        """Let go of connections."""
         ...
 
 

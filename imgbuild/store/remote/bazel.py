@@ -24,8 +24,6 @@ _CONNECTIONS = 64
 class BazelRemote:
     """A shared cache on a server that keeps whatever it is given. It cannot create conditionally."""
 
-    can_claim = False
-
     def __init__(self, address: str, auth: str | None, timeout: float) -> None:
         """`auth` is `user:password`, or a bearer token. `timeout`: seconds without an answer."""
         self._address = address.rstrip("/")
@@ -80,14 +78,6 @@ class BazelRemote:
         """Store a record in place of an older one, as an ActionResult."""
         message = encode_action_result(data, blobs)
         self._put(_entry(scope, name), lambda: message, {})
-
-    def create_record(self, scope: str, name: str, data: bytes) -> bool:
-        """The protocol has no conditional request."""
-        raise NotImplementedError
-
-    def delete_record(self, scope: str, name: str) -> None:
-        """The protocol removes nothing."""
-        raise NotImplementedError
 
     def close(self) -> None:
         """Close the connections."""

@@ -12,8 +12,6 @@ from imgbuild.store.remote.base import checked_name
 class MemoryRemote:
     """A shared cache that lives as long as this object. `blobs` and `records` may be tampered with."""
 
-    can_claim = True
-
     def __init__(self) -> None:
         self.blobs: dict[str, bytes] = {}
         self.records: dict[tuple[str, str], bytes] = {}

@@ -22,8 +22,6 @@ _PREFIXES = {"s3": ("AWS_",), "gs": ("GOOGLE_",), "az": ("AZURE_",)}
 class ObjectRemote:
     """A shared cache below the prefix of a bucket, container or folder."""
 
-    can_claim = True
-
     def __init__(self, address: str, variables: Mapping[str, str], timeout: float) -> None:
         """`variables` set the store up, as its own tools would be (AWS_REGION, ...). `timeout`: seconds.
 
