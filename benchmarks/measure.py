@@ -111,8 +111,9 @@ def run(command: Command) -> Run:
     """
     if command.prepare is not None:
         command.prepare()
-    # On CI a build is --locked, which is not what is measured.
-    environ = {name: value for name, value in os.environ.items() if name not in ("CI", "NO_COLOR")}
+    # On CI a build is --locked, which is not what is measured; nor is Python without its bytecode or buffers.
+    given = os.environ.items()
+    environ = {n: v for n, v in given if n not in ("CI", "NO_COLOR") and not n.startswith("PYTHON")}
     program = shutil.which(command.words[0])
     if program is None:
         raise BenchmarkError(f"{command.words[0]} is not installed")

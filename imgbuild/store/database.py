@@ -101,14 +101,27 @@ class View:
     def __init__(self, connection: sqlite3.Connection, disk: TextDisk) -> None:
         self._cursor = connection.cursor()
         self._disk = disk
+        self._missed = 0
+        self._names: frozenset[str] | None = None
+        """All rows' names, once enough was asked for in vain; None also where there are too many."""
 
     def get(self, name: str) -> str | None:
         """A row's value; None where there is none that `TextDisk` would read. Raises sqlite3.Error."""
+        if self._names is not None and name not in self._names:
+            return None
         for mode, filename, value in self._cursor.execute(_SELECT, (name,)):
             return self._disk.fetch(mode, filename, value, False)
+        self._missed += 1
+        if self._missed == _MANY_MISSES:
+            # A project that is new to this cache asks for several rows an image, and finds none.
+            names = self._cursor.execute(_NAMES, (_MOST_NAMES + 1,)).fetchall()
+            self._names = frozenset(name for (name,) in names) if len(names) <= _MOST_NAMES else None
         return None
 
 
+_MANY_MISSES, _MOST_NAMES = 100, 50_000
+"""After how many rows that are not there all names are read, and how many may be kept (10 MB)."""
+_NAMES = "SELECT key FROM Cache WHERE raw = 1 LIMIT ?"
 _SELECT = "SELECT mode, filename, value FROM Cache WHERE key = ? AND raw = 1"
 
 

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 
 from hypothesis import given
 from hypothesis import strategies as st
 
 from imgbuild.core.derivation import Recipe, derivation_key
 from imgbuild.core.image import Operations, Size
-from imgbuild.core.plan.spec import RECIPES, Geometry, Spec, keys
+from imgbuild.core.plan.spec import RECIPES, Geometry, Spec, keys, write
 
 FULL = Spec(
     prompt='灯台 at dusk\n"quoted"',
@@ -29,13 +30,15 @@ FULL = Spec(
 
 def test_generation_key_of_a_plain_prompt_is_pinned():
     spec = Spec(prompt="a lighthouse")
-    assert RECIPES[-1].generation(spec) == b'imgbuild/generation/1\n{"asked":{},"prompt":"a lighthouse"}'
+    assert (
+        RECIPES[-1].generation(write(spec)) == b'imgbuild/generation/1\n{"asked":{},"prompt":"a lighthouse"}'
+    )
     assert keys(spec).generation == ("b984e36dd11015296bfc8c9803f44051670b140ce6a92f333e792d0835e5a48a",)
     assert keys(spec).declared == ("2c8c8addebbadc313412aef5f93628ceeaeaf01fbddd7b333ffe1ed2ee42401f",)
 
 
 def test_keys_of_a_full_spec_are_pinned():
-    assert RECIPES[-1].generation(FULL) == (
+    assert RECIPES[-1].generation(write(FULL)) == (
         b"imgbuild/generation/1\n"
         b'{"asked":{"size":"1360x768"},"background":"transparent","engine":"placeholder/1",'
         b'"mask":"' + b"a" * 64 + b'","model":"gpt-image-2","negative_prompt":"text",'
@@ -49,7 +52,8 @@ def test_keys_of_a_full_spec_are_pinned():
 
 def test_the_picture_key_is_pinned_and_has_no_geometry():
     assert (
-        RECIPES[-1].picture(Spec(prompt="a lighthouse")) == b'imgbuild/picture/1\n{"prompt":"a lighthouse"}'
+        RECIPES[-1].picture(write(Spec(prompt="a lighthouse")))
+        == b'imgbuild/picture/1\n{"prompt":"a lighthouse"}'
     )
     assert keys(Spec(prompt="a lighthouse")).picture == (
         "3ff8996fcbd3766471c85180474da40093ef9c3bcca7a256a5166dbf1ca09f0b",
@@ -124,7 +128,14 @@ def asked_only(spec: Spec) -> Spec:
 @given(specs, specs)
 def test_canonical_bytes_are_equal_exactly_when_specs_are(one: Spec, other: Spec):
     same = typed(asked_only(one)) == typed(asked_only(other))
-    assert (RECIPES[0].generation(one) == RECIPES[0].generation(other)) is same
+    assert (RECIPES[0].generation(write(one)) == RECIPES[0].generation(write(other))) is same
+
+
+@given(specs)
+def test_what_a_key_is_made_of_is_one_json_document(spec: Spec):
+    document = {**spec.members(), "declared": spec.declared.members()}
+    text = json.dumps(document, sort_keys=True, separators=(",", ":"))
+    assert RECIPES[0].declared(write(spec)) == f"imgbuild/declared/1\n{text}".encode()
 
 
 @given(specs, st.data())

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import shutil
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -29,6 +31,21 @@ def test_the_answers_are_those_of_questions_one_by_one(tmp_path: Path) -> None:
         assert records.made_by(sha("one")) == (sha("recipe"),)
         assert records.pin("https://example.com/a.png") == sha("pin")
         assert records.pin("https://example.com/b.png") is None
+
+
+@pytest.mark.parametrize("others", [1, 60_000], ids=["few", "more than are kept in memory"])
+def test_what_is_there_is_found_however_much_was_asked_for_in_vain(tmp_path: Path, others: int) -> None:
+    records = Records(tmp_path)
+    result = a_result(sha("a"))
+    records.put_result(result)
+    rows = ((f"zz/{n}", 1, 1, "{}") for n in range(others))
+    with closing(sqlite3.connect(tmp_path / "records" / "cache.db")) as database, database:
+        database.executemany("INSERT INTO Cache (key, raw, mode, value) VALUES (?, ?, ?, ?)", rows)
+
+    with records.at_one_moment():
+        assert [records.result(f"not there {n}", 1) for n in range(300)] == [None] * 300
+        assert records.result(result.key, 1) == result
+        assert records.result(sha("other key"), 1) is None
 
 
 def test_what_another_writes_meanwhile_is_seen_afterwards(tmp_path: Path) -> None:

@@ -37,6 +37,7 @@ _UNFIT = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 _OPENING = re.compile(r"\{[{%#]")
 # A tag that ends where its first }} is, and takes no white space from around it.
 _PLAIN_TAG = re.compile(r"\{\{(?![-+])[^{}'\"]*(?<![-+])\}\}")
+_NAME_TAG = re.compile(r"\{\{\s*([A-Za-z_]\w*)\s*\}\}", re.ASCII)
 
 
 class TemplateFailure(ValueError):
@@ -63,6 +64,12 @@ class _Part:
     needs_all: bool
     includes: bool
 
+    @property
+    def name(self) -> str:
+        """The name that is all of it, as in `{{ item }}`; empty for anything else."""
+        tag = _NAME_TAG.fullmatch(self.text)
+        return tag[1] if tag and self.needs == {tag[1]} else ""
+
 
 @dataclass(frozen=True, slots=True)
 class Compiled:
@@ -76,6 +83,8 @@ class Compiled:
     """It includes a file whose name is not known before it is rendered."""
     includes: bool = False
     """It includes files at all."""
+    names: tuple[str, ...] = ()
+    """What its parts name, one by one, if every part is nothing but a name."""
 
 
 class Templates:
@@ -103,11 +112,14 @@ class Templates:
         if len(text) > MAX_CODE and sum(len(tag[0]) for tag in _TAG.finditer(text)) > MAX_CODE:
             raise TemplateFailure(f"the template has more than {MAX_CODE:,} characters of code", 0)
         parts = tuple((start, self._part(text[start:end], start)) for start, end in _stretches(text))
+        found = tuple(part.name for _, part in parts)
+        names = found if all(found) else ()
         if len(parts) == 1:
             part = parts[0][1]
-            return Compiled(text, parts, part.needs, part.needs_all, part.includes)
+            return Compiled(text, parts, part.needs, part.needs_all, part.includes, names)
         # Of several parts none has a statement, and so none includes a file.
-        return Compiled(text, parts, frozenset().union(*(part.needs for _, part in parts)))
+        needs = frozenset().union(*(part.needs for _, part in parts))
+        return Compiled(text, parts, needs, names=names)
 
     def _part(self, text: str, at: int) -> _Part:
         """The stretch at an offset. Raises TemplateFailure."""
@@ -151,6 +163,17 @@ class Templates:
         """The text with its values. `known` are more names for "did you mean". Raises TemplateFailure."""
         if not compiled.parts:
             return compiled.text
+        text = _filled_in(compiled, values)
+        if text is None:
+            text = self._rendered(compiled, values, known)
+        if not text.isascii() or not text.isprintable():
+            unfit = _UNFIT.search(text)
+            if unfit:
+                raise TemplateFailure(f"the rendered text holds the character {unfit[0]!a}", 0)
+        return text
+
+    def _rendered(self, compiled: Compiled, values: Mapping[str, Any], known: Iterable[str]) -> str:
+        """What the engine makes of a text."""
         # The texts between the parts are as long as they are, whatever is rendered.
         size = len(compiled.text) - sum(len(part.text) for _, part in compiled.parts)
         made: list[str] = []
@@ -170,12 +193,7 @@ class Templates:
         except Exception as error:
             raise self._failure(error, part, at, [*values, *known]) from None
         made.append(compiled.text[end:])
-        text = "".join(made)
-        if not text.isascii() or not text.isprintable():
-            unfit = _UNFIT.search(text)
-            if unfit:
-                raise TemplateFailure(f"the rendered text holds the character {unfit[0]!a}", 0)
-        return text
+        return "".join(made)
 
     def _failure(self, error: Exception, part: _Part, at: int, names: Iterable[str]) -> TemplateFailure:
         """What a part's error means; `at` is its offset in the text."""
@@ -203,6 +221,26 @@ class Templates:
         if isinstance(error, UndefinedError | TooMuch):
             return TemplateFailure(shown(str(error)), at + offset, name=name)
         return TemplateFailure(f"the template fails: {shown(str(error))}", at + offset, name=name)
+
+
+def _filled_in(compiled: Compiled, values: Mapping[str, Any]) -> str | None:
+    """What the engine would make of a text whose tags only name texts; None where it has to say itself.
+
+    Most prompts of a matrix are like that, and the engine takes ten times as long for them.
+    """
+    made: list[str] = []
+    end, size = 0, len(compiled.text)
+    for name, (at, part) in zip(compiled.names, compiled.parts, strict=False):
+        value = values.get(name)
+        # A list, a number or what is missing is the engine's business.
+        if not isinstance(value, str):
+            return None
+        size += len(value)
+        if size > MAX_RENDERED:
+            return None
+        made += (compiled.text[end:at], value)
+        end = at + len(part.text)
+    return "".join((*made, compiled.text[end:])) if made else None
 
 
 def _stretches(text: str) -> list[tuple[int, int]]:

@@ -83,34 +83,62 @@ class Spec:
 _CANONICAL = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
 
 
-def encode(domain: str, version: int, members: Mapping[str, Json]) -> bytes:
+@dataclass(frozen=True, slots=True)
+class Written:
+    """A spec's parts as canonical JSON, written once: its keys share most of them."""
+
+    members: Mapping[str, str]
+    """Those besides the geometry, by name."""
+    asked: str
+    declared: str
+
+
+def write(spec: Spec) -> Written:
+    """A spec's parts as canonical JSON."""
+    return Written(
+        _texts(spec.members()),
+        _object(_texts(spec.asked.members())),
+        _object(_texts(spec.declared.members())),
+    )
+
+
+def _texts(members: Mapping[str, Json]) -> dict[str, str]:
+    return {name: _CANONICAL.encode(value) for name, value in members.items()}
+
+
+def _object(texts: Mapping[str, str]) -> str:
+    # The names are those of fields: plain ASCII.
+    return "{" + ",".join([f'"{name}":{texts[name]}' for name in sorted(texts)]) + "}"
+
+
+def _encode(domain: str, version: int, texts: Mapping[str, str]) -> bytes:
     """Canonical bytes: a header line that names what is encoded, then JSON.
 
     Sorted, without spaces, ASCII only, no NaN: one to one with the members, since JSON tells true from 1
     from 1.0 and every member is present exactly when it is set.
     """
-    return f"imgbuild/{domain}/{version}\n{_CANONICAL.encode(members)}".encode()
+    return f"imgbuild/{domain}/{version}\n{_object(texts)}".encode()
 
 
-def _generation_1(spec: Spec) -> bytes:
-    return encode("generation", 1, {**spec.members(), "asked": spec.asked.members()})
+def _generation_1(spec: Written) -> bytes:
+    return _encode("generation", 1, {**spec.members, "asked": spec.asked})
 
 
-def _declared_1(spec: Spec) -> bytes:
-    return encode("declared", 1, {**spec.members(), "declared": spec.declared.members()})
+def _declared_1(spec: Written) -> bytes:
+    return _encode("declared", 1, {**spec.members, "declared": spec.declared})
 
 
-def _picture_1(spec: Spec) -> bytes:
-    return encode("picture", 1, spec.members())
+def _picture_1(spec: Written) -> bytes:
+    return _encode("picture", 1, spec.members)
 
 
 @dataclass(frozen=True, slots=True)
 class KeyRecipe:
     """One version of the encodings."""
 
-    generation: Callable[[Spec], bytes]
-    declared: Callable[[Spec], bytes]
-    picture: Callable[[Spec], bytes]
+    generation: Callable[[Written], bytes]
+    declared: Callable[[Written], bytes]
+    picture: Callable[[Written], bytes]
 
 
 RECIPES: tuple[KeyRecipe, ...] = (KeyRecipe(_generation_1, _declared_1, _picture_1),)
@@ -134,8 +162,9 @@ class Keys:
 
 def keys(spec: Spec) -> Keys:
     """The keys by which a spec's results are found."""
+    written = write(spec)
     return Keys(
-        generation=tuple(hashlib.sha256(recipe.generation(spec)).hexdigest() for recipe in RECIPES),
-        declared=tuple(hashlib.sha256(recipe.declared(spec)).hexdigest() for recipe in RECIPES),
-        picture=tuple(hashlib.sha256(recipe.picture(spec)).hexdigest() for recipe in RECIPES),
+        generation=tuple([hashlib.sha256(one.generation(written)).hexdigest() for one in RECIPES]),
+        declared=tuple([hashlib.sha256(one.declared(written)).hexdigest() for one in RECIPES]),
+        picture=tuple([hashlib.sha256(one.picture(written)).hexdigest() for one in RECIPES]),
     )
