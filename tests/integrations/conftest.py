@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import os
 import shutil
-import subprocess
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
+from npm_packages import NotHereError, install_packages
 from project_folder import ProjectFolder
 from real_tools import Browser, serving, tool
 
 ROOT = Path(__file__).parents[2]
-_OFFLINE = ("EAI_AGAIN", "ENOTFOUND", "ENETUNREACH")
 
 
 @pytest.fixture(scope="session")
@@ -36,24 +35,13 @@ def copy_example(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str], Pr
 
 @pytest.fixture(scope="session")
 def npm_install() -> Callable[[Path], None]:
-    """Installs what a folder's package.json names. npm's own cache, the user's, makes the second time fast."""
+    """Installs what a folder's package.json names."""
 
     def install(folder: Path) -> None:
-        # No package's scripts run, and no lock file is left.
-        words = [
-            "install",
-            "--prefer-offline",
-            "--ignore-scripts",
-            "--no-package-lock",
-            "--no-audit",
-            "--no-fund",
-        ]
-        done = subprocess.run(
-            [tool("npm"), *words, "--loglevel=error"], cwd=folder, capture_output=True, text=True
-        )
-        if any(word in done.stderr for word in _OFFLINE) and os.environ.get("CI") != "true":
-            pytest.skip("npm's registry is out of reach")
-        assert done.returncode == 0, done.stderr
+        try:
+            install_packages(folder)
+        except NotHereError as missing:
+            pytest.skip(str(missing))
 
     return install
 

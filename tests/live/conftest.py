@@ -6,8 +6,9 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 
 import pytest
-from driven import Browser, NoBrowserError, browser
+from driven import Browser, browser
 from live_session import LiveSession
+from npm_packages import NotHereError
 from project_folder import ProjectFolder
 
 
@@ -30,6 +31,6 @@ def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     with ExitStack() as stack:
         try:
             driven = stack.enter_context(browser(tmp_path_factory.mktemp("live") / "driver"))
-        except NoBrowserError as error:
+        except NotHereError as error:
             pytest.skip(str(error))
         yield driven

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -11,13 +10,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from npm_packages import install_packages, program
+
 HERE = Path(__file__).parent
 _PACKAGES = HERE.parent / "gallery" / "browser" / "package.json"
-_OFFLINE = ("EAI_AGAIN", "ENOTFOUND", "ENETUNREACH", "ECONNREFUSED")
-
-
-class NoBrowserError(Exception):
-    """There is no browser here to drive; says why."""
 
 
 class Browser:
@@ -68,35 +64,15 @@ def browser(folder: Path) -> Iterator[Browser]:
     """A browser with an empty page. `folder`: where its driver is put.
 
     Raises:
-        NoBrowserError: a program or the registry is missing.
+        NotHereError: a program or the registry is missing.
     """
-    programs = {name: shutil.which(name) for name in ("node", "npm", "chromium")}
-    missing = [name for name, path in programs.items() if path is None]
-    if missing:
-        raise NoBrowserError(f"{', '.join(missing)}: not installed")
+    node, chromium = program("node"), program("chromium")
     folder.mkdir(parents=True, exist_ok=True)
     shutil.copy(_PACKAGES, folder)
     shutil.copy(HERE / "browser" / "drive.mjs", folder)
-    words = [
-        "install",
-        "--prefer-offline",
-        "--ignore-scripts",
-        "--no-package-lock",
-        "--no-audit",
-        "--no-fund",
-    ]
-    done = subprocess.run(
-        [str(programs["npm"]), *words, "--loglevel=error"],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=100,
-    )
-    if any(word in done.stderr for word in _OFFLINE) and os.environ.get("CI") != "true":
-        raise NoBrowserError("npm's registry is out of reach")
-    assert done.returncode == 0, done.stderr
+    install_packages(folder)
     process = subprocess.Popen(
-        [str(programs["node"]), "drive.mjs", str(programs["chromium"]), str(folder / "node_modules")],
+        [node, "drive.mjs", chromium, str(folder / "node_modules")],
         cwd=folder,
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

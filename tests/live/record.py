@@ -17,8 +17,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pyvips
+
+# What all tests share lies one folder up, which is not on the path of a script.
+sys.path.append(str(Path(__file__).parents[1]))
+
 from driven import HERE, Browser, browser
-from live_session import LiveSession, until
+from live_session import LiveSession
+from watch_session import until
 
 ROOT = HERE.parents[1]
 QUALITY = 84
@@ -197,5 +202,4 @@ def main() -> int:
 
 
 if __name__ == "__main__":
-    sys.path[:0] = [str(ROOT)]
     raise SystemExit(main())

@@ -14,10 +14,11 @@ from typing import Any
 
 import httpx
 import pytest
-from live_session import LiveSession, page_of, until
+from live_session import LiveSession, page_of
 from painted import painted
 from project_folder import STUDIO
 from terminal import Terminal
+from watch_session import until
 
 FREE = """\
 version: 1

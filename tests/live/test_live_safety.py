@@ -11,8 +11,9 @@ from urllib.parse import quote
 
 import httpx
 import pytest
-from live_session import LiveSession, until
+from live_session import LiveSession
 from painted import painted
+from watch_session import until
 
 MANIFEST = """\
 version: 1

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections import Counter
 
-from live_session import until
 from painted import painted
 from project_folder import STUDIO
+from watch_session import until
 
 IMAGES = """\
 budget: {max_cost: 1}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 
 from project_folder import STUDIO
-from watching import until
+from watch_session import until
 
 from imgbuild.run.limits import Limiter
 

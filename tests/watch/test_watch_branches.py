@@ -5,7 +5,7 @@ from __future__ import annotations
 import subprocess
 
 from project_folder import STUDIO, ProjectFolder
-from watching import until
+from watch_session import until
 
 MAIN = {"bridge": "a bridge", "lake": "a lake", "tower": "a tower"}
 NIGHT = {"bridge": "a bridge", "lake": "a lake at night", "moon": "the moon"}

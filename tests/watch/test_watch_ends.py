@@ -8,7 +8,8 @@ import subprocess
 
 import pytest
 from project_folder import STUDIO
-from watching import in_full, until
+from watch_session import until
+from watching import in_full
 
 CARD = "version: 1\nimages: {hero: {prompt: a harbour, size: 64x64, output: out/hero.png}}\n"
 HERO = "images: {hero: {prompt: a harbour, size: 64x64, output: out/hero.png}}\n"

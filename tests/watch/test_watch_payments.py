@@ -8,7 +8,8 @@ from collections.abc import Mapping
 import pytest
 from project_folder import STUDIO, ProjectFolder
 from terminal import Terminal
-from watching import in_full, until
+from watch_session import until
+from watching import in_full
 
 SYNCHRONOUS = """\
 version: 1
