@@ -22,6 +22,8 @@ BENCHMARKS: Mapping[str, str] = {
     "schedule": "1,000 images through an asynchronous provider, beside the ideal schedule",
     "memory": "the peak of memory at large synchronous answers",
     "derive": "responsive files from masters, beside sharp",
+    "shared": "a fresh machine from a shared cache, beside a plain parallel download",
+    "many_builders": "what many builders at once cost a shared cache",
     "profile": "where the time of a null build and of a plan goes",
 }
 """Every benchmark with its one line; each is the module of its name here."""

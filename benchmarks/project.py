@@ -91,11 +91,12 @@ def output(number: int) -> str:
     return f"out/{number:06}.png"
 
 
-def hand_written(root: Path, count: int) -> Project:
-    """A manifest with `count` entries; nothing is built."""
+def hand_written(root: Path, count: int, first: int = 0, head: str = "") -> Project:
+    """A manifest with `count` entries, numbered from `first`; nothing is built. `head`: other settings."""
     root.mkdir()
     project = Project(root)
-    project.manifest.write_text(_HEAD + "".join(map(entry, range(count))))
+    entries = map(entry, range(first, first + count))
+    project.manifest.write_text(_HEAD.replace("images:", f"{head}images:") + "".join(entries))
     return project
 
 
@@ -123,18 +124,18 @@ def change(project: Project, number: int, prompt: str) -> None:
     project.manifest.write_text(text[:start] + entry(number, prompt) + ("" if end < 0 else text[end:]))
 
 
-def write_outputs(root: Path, count: int) -> None:
-    """The targets' files, each of its own bytes."""
+def write_outputs(root: Path, count: int, first: int = 0, size: int = OUTPUT_BYTES) -> None:
+    """The targets' files, each of its own bytes. `size`: of each, in bytes."""
     (root / "out").mkdir()
-    for number in range(count):
-        (root / output(number)).write_bytes(number.to_bytes(8, "big") * (OUTPUT_BYTES // 8))
+    for number in range(first, first + count):
+        (root / output(number)).write_bytes(number.to_bytes(8, "big") * (size // 8))
 
 
-def settle(project: Project) -> None:
-    """Bring everything to where a build of it ends."""
+def settle(project: Project, first: int = 0, size: int = OUTPUT_BYTES) -> None:
+    """Bring everything to where a build of it ends, with outputs of `size` bytes, numbered from `first`."""
     workspace = project.open()
     count = len(workspace.project.images)
-    write_outputs(project.root, count)
+    write_outputs(project.root, count, first, size)
     blobs = workspace.cache.blobs
     locked: dict[str, LockedImage] = {}
     kept: list[StoredResult | StoredOutput] = []
@@ -165,7 +166,8 @@ def _results(action: Action, root: Path) -> tuple[StoredResult, StoredOutput]:
     assert action.spec is not None
     assert action.keys is not None
     assert action.resolved is not None
-    digest = hashlib.sha256((root / made_path(action)).read_bytes()).hexdigest()
+    data = (root / made_path(action)).read_bytes()
+    digest = hashlib.sha256(data).hexdigest()
     result = StoredResult(
         key=action.keys.current,
         take=1,
@@ -173,7 +175,7 @@ def _results(action: Action, root: Path) -> tuple[StoredResult, StoredOutput]:
         format="png",
         width=_EDGE,
         height=_EDGE,
-        bytes=OUTPUT_BYTES,
+        bytes=len(data),
         spec=action.spec.record(),
         provider=action.resolved.provider_type,
         image_id=action.id,
@@ -189,6 +191,6 @@ def _results(action: Action, root: Path) -> tuple[StoredResult, StoredOutput]:
         format="png",
         width=_EDGE,
         height=_EDGE,
-        bytes=OUTPUT_BYTES,
+        bytes=len(data),
     )
     return result, made

@@ -21,6 +21,9 @@ def main() -> int:
         from imgbuild.cli import run
 
         return run(sys.argv[1:])
+    except KeyboardInterrupt:
+        # Before the command line listens to signals, there is nothing to be ended in its own way.
+        return 130
     except (OSError, ImportError, MemoryError) as error:
         # The system refuses even the modules that errors are reported with.
         if sys.stderr is not None:

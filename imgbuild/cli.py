@@ -150,7 +150,7 @@ def _report(argv: Sequence[str], interruption: Interruption) -> int:
             # The signal broke into a clean-up that could not take it, e.g. that of argparse.
             display.note([line("interrupted")])
             raise KeyboardInterrupt from None
-        found = _explained(error)
+        found = _explained(error, argv)
         display.error(found)
         code = found.exit_code
     finally:
@@ -162,7 +162,7 @@ def _report(argv: Sequence[str], interruption: Interruption) -> int:
     return code
 
 
-def _explained(error: Exception) -> ImgbuildError:
+def _explained(error: Exception, argv: Sequence[str]) -> ImgbuildError:
     """What nobody expected: the system's refusal, or a bug."""
     from imgbuild.store.refusal import refusal
 
@@ -170,8 +170,22 @@ def _explained(error: Exception) -> ImgbuildError:
     if found is None:
         from imgbuild.ui.crash import record
 
-        found = record(error, os.environ)
+        found = record(error, _secrets(argv))
     return found
+
+
+def _secrets(argv: Sequence[str]) -> Sequence[str]:
+    """What must stand in no log of a command."""
+    from pathlib import Path
+
+    from imgbuild.commands.arguments import Parser, add_common
+    from imgbuild.commands.context import MANIFEST
+    from imgbuild.run.variables import known_secrets
+
+    parser = Parser("imgbuild", "")
+    add_common(parser)
+    args, _ = parser.parse_known_args(argv)
+    return known_secrets(Path(args.directory or ".", args.file or MANIFEST), os.environ)
 
 
 def _execute(argv: Sequence[str], display: Display, interruption: Interruption) -> int:

@@ -1,6 +1,8 @@
 """The one check: format, lint, types, import layers, and every test. `python -m tests [--full] [pytest words]`.
 
-`--full` also runs the slow sweeps; other words go to pytest, and then only the tests run.
+`--full` also runs the slow sweeps; other words go to pytest, and then only the tests run. For a release, with
+the package index: `--lowest` tests with the oldest dependencies that are declared, `--audit` asks what is known
+against the newest.
 """
 
 from __future__ import annotations
@@ -36,11 +38,15 @@ def run(name: str, command: list[str]) -> bool:
 
 def main(words: list[str]) -> int:
     """Every check, also after one failed; 0 when all passed."""
+    if words in (["--lowest"], ["--audit"]):
+        from tests import supply_chain
+
+        return supply_chain.lowest() if words == ["--lowest"] else supply_chain.audit()
     full = "--full" in words
     words = [word for word in words if word != "--full"]
     failed = [] if words else [name for name, command in CHECKS.items() if not run(name, command)]
     environ = {**os.environ, **({"IMGBUILD_TESTS_FULL": "1"} if full else {})}
-    workers = words or ["-n", str(os.cpu_count() or 2), "--dist", "loadfile", "-q"]
+    workers = words or ["-n", str(os.cpu_count() or 2), "--dist", "loadfile", "--no-loadscope-reorder", "-q"]
     tests = subprocess.run([sys.executable, "-m", "pytest", *workers], cwd=ROOT, env=environ)
     return 1 if failed or tests.returncode else 0
 

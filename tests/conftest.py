@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -12,11 +13,38 @@ from typing import Any
 
 import httpx
 import pytest
+from canary import CANARY, files_with_keys
+from hypothesis import settings
 from project_folder import ProjectFolder
 from zygote import Zygote
 
 from imgbuild.emulator.options import EmulatorOptions
 from imgbuild.emulator.server import running
+
+# A machine that is busy with other things is no reason for a law to fail.
+settings.register_profile("untimed", settings(), deadline=None)
+settings.load_profile("untimed")
+
+# With few and slow tests, these would be what a worker is left with in the end.
+SLOW_FOLDERS = (
+    "integrations",
+    "live",
+    "watch",
+    "shared",
+    "faults",
+    "fleet",
+    "diffusers",
+    "c2pa",
+    "attacks",
+    "docs",
+)
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The slow folders first; `--no-loadscope-reorder` lets the workers take them so."""
+    ranks = {name: rank for rank, name in enumerate(SLOW_FOLDERS)}
+    here = Path(__file__).parent
+    items.sort(key=lambda item: ranks.get(item.path.relative_to(here).parts[0], len(ranks)))
 
 
 @dataclass(frozen=True)
@@ -37,6 +65,25 @@ class Emulator:
         self.http.post("/_emulate/reset").raise_for_status()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _searched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[set[str]]:
+    """The folders that were searched for keys; what no test had for itself is searched at the end."""
+    searched: set[str] = set()
+    yield searched
+    folder = tmp_path_factory.getbasetemp()
+    assert not (found := files_with_keys(folder, searched)), f"keys stand in {found}, below {folder}"
+
+
+@pytest.fixture(autouse=True)
+def _no_file_holds_a_key(request: pytest.FixtureRequest, _searched: set[str]) -> Iterator[None]:
+    """Whatever a test wrote is searched while it is still in the system's cache; that costs next to nothing."""
+    yield
+    folder = getattr(request.node, "funcargs", {}).get("tmp_path")
+    if folder is not None:
+        _searched.add(str(folder))
+        assert not (found := files_with_keys(folder)), f"keys stand in {found}, below {folder}"
+
+
 @contextmanager
 def _started(options: EmulatorOptions) -> Iterator[Emulator]:
     # A server that closes an idle connection does so at the very moment when it is wanted again.
@@ -49,6 +96,11 @@ def _started(options: EmulatorOptions) -> Iterator[Emulator]:
         yield Emulator(url, http)
 
 
+def _assert_no_key_in(emulator: Emulator) -> None:
+    """A service gets the key in its own header: in nothing that it is asked to draw, store or bill."""
+    assert CANARY.decode() not in json.dumps(emulator.ledger())
+
+
 @pytest.fixture(scope="session")
 def _shared_emulator() -> Iterator[Emulator]:
     with _started(EmulatorOptions(latency=0)) as emulator:
@@ -56,10 +108,11 @@ def _shared_emulator() -> Iterator[Emulator]:
 
 
 @pytest.fixture
-def emulator(_shared_emulator: Emulator) -> Emulator:
+def emulator(_shared_emulator: Emulator) -> Iterator[Emulator]:
     """An emulator without latency and with an empty bill. One server serves the whole session."""
     _shared_emulator.reset()
-    return _shared_emulator
+    yield _shared_emulator
+    _assert_no_key_in(_shared_emulator)
 
 
 @pytest.fixture(scope="session")
@@ -76,7 +129,9 @@ def start_emulator() -> Iterator[Callable[..., Emulator]]:
     with ExitStack() as servers:
 
         def start(**options: Any) -> Emulator:
-            return servers.enter_context(_started(EmulatorOptions(**{"latency": 0, **options})))
+            emulator = servers.enter_context(_started(EmulatorOptions(**{"latency": 0, **options})))
+            servers.callback(_assert_no_key_in, emulator)
+            return emulator
 
         yield start
 

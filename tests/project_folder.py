@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from canary import CANARY
+
 STUDIO = """\
 version: 1
 providers:
@@ -86,6 +88,7 @@ class ProjectFolder:
             timeout=100,
         )
         assert "Traceback" not in done.stderr, done.stderr
+        assert CANARY.decode() not in done.stdout + done.stderr
         return Run(done.returncode, done.stdout, done.stderr)
 
     def json(self, *words: str, code: int = 0, **environ: str) -> Run:

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 import held
+from canary import CANARY
 from project_folder import ProjectFolder, Run
 
 import imgbuild
@@ -85,6 +86,7 @@ class Child:
             raise AssertionError(f"a command took more than {limit:g} s\n{self.out}\n{self.err}")
         err = LEFT_OPEN.sub("", self.err) if self._interrupted else self.err
         run = Run(self._zygote.codes[self._number], self.out, err)
+        assert CANARY.decode() not in run.out + run.err
         self._out.unlink()
         self._err.unlink()
         return run
@@ -217,9 +219,9 @@ def _serve() -> NoReturn:
 
 
 def _import_everything() -> None:
-    """All that a command may import when it first needs it, except the emulator, which runs elsewhere."""
+    """All that a command may import when it first needs it; not the emulator, which runs elsewhere, nor Dask."""
     for module in pkgutil.walk_packages(imgbuild.__path__, "imgbuild."):
-        if not module.name.startswith("imgbuild.emulator"):
+        if not module.name.startswith(("imgbuild.emulator", "imgbuild.run.fleet")):
             importlib.import_module(module.name)
     for name in _IMPORTED_LATE:
         importlib.import_module(name)

@@ -155,6 +155,18 @@ def port(text: str) -> int:
     return number
 
 
+def fleet(text: str) -> str:
+    """The address of a Dask scheduler; empty for none."""
+    from imgbuild.core.fleet_address import fleet_address
+
+    if text == "none":
+        return ""
+    try:
+        return fleet_address(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f'"{text}" {error}') from None
+
+
 def amount(text: str) -> float:
     """An amount of money: a number that is not negative."""
     try:

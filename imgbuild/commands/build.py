@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from imgbuild.commands.arguments import add_targets, amount, positive
+from imgbuild.commands.arguments import add_targets, amount, fleet, positive
 from imgbuild.commands.context import Context
 from imgbuild.commands.plan import show_plan
 from imgbuild.commands.summary import add_summary, summary_file
@@ -14,6 +14,7 @@ from imgbuild.core.errors import ImgbuildError, UsageError
 from imgbuild.core.events import Emit, Event
 
 if TYPE_CHECKING:
+    from imgbuild.run.workplace import NamedFleet
     from imgbuild.run.workspace import Invocation, Workspace
 
 
@@ -46,6 +47,12 @@ def configure(parser: argparse.ArgumentParser) -> None:
     money.add_argument(
         "-j", "--jobs", type=positive, metavar="N", help="at most N requests in flight, of all providers"
     )
+    money.add_argument(
+        "--dask",
+        type=fleet,
+        metavar="ADDRESS",
+        help="let the workers of this Dask scheduler do what is free; none: this machine",
+    )
     pace = money.add_mutually_exclusive_group()
     pace.add_argument("--keep-going", action=flag, help="after a failure, build the rest (the default)")
     pace.add_argument("--fail-fast", action=flag, help="after a failure, start nothing more")
@@ -58,6 +65,11 @@ def run(args: argparse.Namespace, context: Context) -> int:
         ImgbuildError: what stops the build before it begins.
     """
     locked = is_locked(args, context.environ)
+    if args.dask and (args.offline or args.frozen):
+        raise UsageError(
+            "--offline uses no network, and --dask is one",
+            remedy="give one of them; --frozen is --offline, too",
+        )
     if args.dry_run:
         return show_plan(args, context, locked=args.locked or args.frozen, exit_code=False)
     invocation = context.invocation(
@@ -97,6 +109,7 @@ def _build(
     from imgbuild.run.build import BuildOptions, run_build
     from imgbuild.run.workspace import open_workspace
 
+    workspace = open_workspace(invocation)
     options = BuildOptions(
         targets=tuple(args.targets),
         locked=locked,
@@ -108,8 +121,8 @@ def _build(
         fail_fast=args.fail_fast,
         retry_ambiguous=args.retry_ambiguous,
         programs=args.allow_command or not on_ci(context.environ),
+        fleet=_fleet(args, workspace),
     )
-    workspace = open_workspace(invocation)
     display = context.display
     confirm = display.ask if display.can_ask else None
     if args.output_format == "github":
@@ -118,6 +131,14 @@ def _build(
     if code == 0 and not (args.targets or args.placeholder):
         _keep_index(workspace, locked=locked)
     return code
+
+
+def _fleet(args: argparse.Namespace, workspace: Workspace) -> NamedFleet | None:
+    from imgbuild.run.workplace import NamedFleet, declared_fleet
+
+    if args.dask is None:
+        return declared_fleet(workspace)
+    return NamedFleet(args.dask, by_user=True) if args.dask else None
 
 
 def _with_places(workspace: Workspace, emit: Emit) -> Emit:

@@ -27,11 +27,17 @@ def run(args: argparse.Namespace, context: Context) -> int:
     from imgbuild.core.targets import select
     from imgbuild.run.build import BuildOptions
     from imgbuild.run.choose import reroll
+    from imgbuild.run.workplace import declared_fleet
     from imgbuild.run.workspace import open_workspace
 
     workspace = open_workspace(invocation)
     images = select([args.target], workspace.project.images)
-    options = BuildOptions(overwrite=args.overwrite, yes=args.yes, max_cost=args.max_cost)
+    options = BuildOptions(
+        overwrite=args.overwrite,
+        yes=args.yes,
+        max_cost=args.max_cost,
+        fleet=declared_fleet(workspace),
+    )
     display = context.display
     confirm = display.ask if display.can_ask else None
     return reroll(workspace, images, args.count, options, display.handle, confirm, context.interruption)

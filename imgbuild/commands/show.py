@@ -13,6 +13,7 @@ from imgbuild.commands.context import Context
 from imgbuild.commands.preview import Preview, add_preview
 from imgbuild.core.errors import UsageError
 from imgbuild.core.events import DataEvent, to_json
+from imgbuild.ui.origin_words import credential_words, origin_lines
 from imgbuild.ui.spans import Line, Span, Style, line
 from imgbuild.ui.values import money, size_in_bytes
 
@@ -70,7 +71,6 @@ def _show_file(file: Path, args: argparse.Namespace, context: Context) -> int:
     from imgbuild.run.identify import identify
     from imgbuild.run.spend import open_project_cache
     from imgbuild.run.workspace import read_lock
-    from imgbuild.ui.origin_words import origin_lines
 
     cache, _ = open_project_cache(invocation)
     found = identify(file, args.target, cache, read_lock(invocation))
@@ -90,7 +90,11 @@ def _lines(image: ImageDescription) -> list[Line]:
         for number, part in enumerate(text.splitlines() if text else ()):
             lines.append(_row("" if number else name, width, Span(part)))
     lines += [_row(name, width, value) for name, value in facts]
-    lines += [_row("output", width, *_output(output)) for output in image.outputs]
+    for output in image.outputs:
+        lines.append(_row("output", width, *_output(output)))
+        if output.credentials is not None:
+            told = credential_words(to_json(asdict(output.credentials)))
+            lines += [_row("", width, Span(words)) for words in told]
     return lines
 
 

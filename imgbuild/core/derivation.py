@@ -26,6 +26,8 @@ class Recipe:
     metadata: Metadata = "provenance"
     embedded: Mapping[str, str] = field(default_factory=dict)
     """Provenance to embed besides DigitalSourceType: prompt, model, key."""
+    signed: int | None = None
+    """The issue of the content credentials that it gets; None for none. Signing twice gives other bytes."""
 
     def canonical(self) -> bytes:
         """A versioned encoding, one to one with the recipe: sorted JSON without unset members."""
@@ -36,6 +38,8 @@ class Recipe:
             members["kept"] = self.metadata
         if self.embedded:
             members["metadata"] = dict(self.embedded)
+        if self.signed is not None:
+            members["signed"] = self.signed
         text = json.dumps(members, sort_keys=True, separators=(",", ":"), allow_nan=False)
         return f"imgbuild/derivation/{RECIPE_VERSION}\n{text}".encode()
 

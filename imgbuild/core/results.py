@@ -55,6 +55,10 @@ class StoredResult:
     """A person's file, accepted as the image."""
 
 
+LEARNED = "the lock's"
+"""In place of an encoder: bytes that came with a repository, made elsewhere by who knows what."""
+
+
 @dataclass(frozen=True, slots=True)
 class StoredOutput:
     """A file derived from a source blob by a recipe, with the encoder that made it."""

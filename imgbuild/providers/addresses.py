@@ -62,7 +62,9 @@ def zone(address: IPv4Address | IPv6Address) -> Zone:
 
 
 def is_disguised(host: str) -> bool:
-    """Whether a host is an IPv4 address in a spelling that no honest link uses: 2130706433, 0x7f.1, 127.1."""
+    """Whether a host is an address in a spelling that no honest link uses: 2130706433, 127.1, fe80::1%lo."""
+    if "%" in host:
+        return True
     if not re.search(r"(?:^|\.)(?:[0-9]+|0[xX][0-9a-fA-F]*)\.?$", host):
         return False
     try:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
+from imgbuild.core.errors import ProviderFailure
 from imgbuild.core.image import Json, Size
 from imgbuild.core.plan.capabilities import Capabilities, UnknownModel
 
@@ -38,6 +39,8 @@ class Request:
     n: int = 1
     first_take: int = 1
     """The take that the first result becomes: nothing is sent for it, cards show it."""
+    key: str = ""
+    """The generation key, from which engines choose a seed where the manifest has none. It is not sent."""
     references: tuple[ReferenceFile, ...] = ()
     mask: ReferenceFile | None = None
     params: Mapping[str, Json] = field(default_factory=dict)
@@ -171,3 +174,33 @@ class ProgramType(Protocol):
 
     program: str
     """Everything that the user's word is bound to, as one line that can be read and compared."""
+
+
+@dataclass(frozen=True, slots=True)
+class ModelFiles:
+    """The files of a model on this machine. What is in them decides the picture."""
+
+    folder: Path
+    """Where the model lies or would lie."""
+    files: Mapping[str, Path]
+    """Those that decide, by the names that they have in the model's digest."""
+    places: tuple[Path, ...]
+    """Other files and folders that decided which these are; they need not exist."""
+    problem: ProviderFailure | None = None
+    """Why they cannot be used."""
+
+
+@runtime_checkable
+class LocalModelsType(Protocol):
+    """A type whose models are files on this machine (`diffusers`)."""
+
+    extra: str
+    """The extra of imgbuild that it needs."""
+
+    def installed(self) -> bool:
+        """Whether the extra is there. Imports nothing of it."""
+        ...
+
+    def model_files(self, model: str, root: Path) -> ModelFiles:
+        """The files of a model; `root` is the manifest's folder. Reads no weights."""
+        ...

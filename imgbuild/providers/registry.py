@@ -14,6 +14,7 @@ ENTRY_POINTS = "imgbuild.providers"
 # Each module has a `TYPE`. They are imported by name, so that a build pays for those that it uses.
 _BUILT_IN: Mapping[str, str] = {
     "command": "imgbuild.providers.command",
+    "diffusers": "imgbuild.providers.diffusers",
     "gemini": "imgbuild.providers.gemini",
     "http": "imgbuild.providers.http",
     "jimmyai": "imgbuild.providers.jimmyai",

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 
 from imgbuild.core.errors import BudgetError, Diagnostic, LockedError, UsageError
 from imgbuild.core.events import ActionKind, Cause, Emit, Status, SummaryEvent, WarningEvent
@@ -28,8 +29,10 @@ from imgbuild.run.outputs import Outputs
 from imgbuild.run.planning import plan_warnings, plan_workspace
 from imgbuild.run.purse import Purse
 from imgbuild.run.resolution import PLACEHOLDER
-from imgbuild.run.trust import UntrustedError
+from imgbuild.run.signing import Signer
+from imgbuild.run.trust import UntrustedError, is_fleet_trusted, trust_fleet
 from imgbuild.run.worker import Worker
+from imgbuild.run.workplace import NamedFleet, opened
 from imgbuild.run.workspace import Workspace
 from imgbuild.store.workdir import DroppedOutput, Workdir
 
@@ -53,6 +56,8 @@ class BuildOptions:
     retry_ambiguous: bool = False
     programs: bool = True
     """Providers may run programs: on a machine that builds what others propose, only if it is told to."""
+    fleet: NamedFleet | None = None
+    """The machines that do what is free; None: this one."""
     wanted: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     """Takes asked for by name (`pick`, `reroll`), by id: the first of them becomes the picked one."""
 
@@ -79,7 +84,8 @@ def run_build(
     Raises:
         KeyboardInterrupt: the user has ended it; what is left behind was said.
         LockedError: `locked`, and the manifest has moved on.
-        UsageError: a target means nothing; a provider lacks a variable or the user's trust.
+        UsageError: a target means nothing; a provider lacks a variable or the user's trust; what has to be
+            signed cannot be.
         BudgetError: a confirmation was refused, or nobody could be asked.
     """
     try:
@@ -113,16 +119,24 @@ def _build(
     if not options.programs:
         refuse_programs(busy, connections)
     check_providers(busy, connections, confirm, offline=options.offline)
+    signer = Signer(workspace)
+    if not options.locked:
+        signer.expect(busy)
     purse = _purse(workspace, plan, options)
-    _ask(workspace, plan, options, confirm)
+    fleet = options.fleet if _has_work(plan) else None
+    if fleet is not None:
+        check_fleet(fleet, workspace, confirm)
     wish = interruption or Interruption()
-    try:
-        wish.expect()
-        summary, accepted = run_loop(
-            lambda: _execute(workspace, plan, options, emit, connections, purse, wish)
-        )
-    except asyncio.CancelledError:
-        raise KeyboardInterrupt from None
+    with opened(fleet, workspace, wish, emit) as workplace:
+        _ask(workspace, plan, options, confirm)
+        connections.workplace = workplace
+        try:
+            wish.expect()
+            summary, accepted = run_loop(
+                lambda: _execute(workspace, plan, options, emit, connections, signer, purse, wish)
+            )
+        except asyncio.CancelledError:
+            raise KeyboardInterrupt from None
     if wish.requested:
         raise KeyboardInterrupt
     remember_dropped(workspace, plan, accepted)
@@ -207,6 +221,31 @@ def check_providers(
             error.grant()
 
 
+def check_fleet(fleet: NamedFleet, workspace: Workspace, confirm: Confirm | None) -> None:
+    """Send nothing to a scheduler that only the manifest names.
+
+    Raises:
+        UntrustedError: the user has not agreed to it, and nobody does so now.
+    """
+    if fleet.by_user or is_fleet_trusted(fleet.address, workspace.invocation.environ):
+        return
+    error = UntrustedError(
+        f"the manifest sends work to the Dask scheduler at {fleet.address}, which you have not trusted yet",
+        f"build with --dask {fleet.address}, or with --dask none to work here; "
+        "IMGBUILD_TRUSTED_ORIGINS may name it as well",
+        f"May {fleet.address} be sent the work of this project, now and later?",
+        partial(trust_fleet, fleet.address),
+    )
+    if confirm is None or not confirm(error.question):
+        raise error
+    error.grant()
+
+
+def _has_work(plan: Plan) -> bool:
+    """Whether there is anything that a fleet could do."""
+    return any(action.kind in (ActionKind.GENERATE, ActionKind.DERIVE) for action in plan.actions)
+
+
 def _submit_unknown_again(plan: Plan, confirm: Confirm | None) -> bool:
     """Ask once about everything that may have been charged already; nobody to ask means no."""
     unknown = [job for a in plan.actions for job in a.open_jobs if job.stage is Stage.UNKNOWN]
@@ -244,6 +283,7 @@ async def _execute(
     options: BuildOptions,
     emit: Emit,
     connections: Connections,
+    signer: Signer,
     purse: Purse,
     interruption: Interruption,
 ) -> tuple[SummaryEvent, Mapping[str, LockedImage]]:
@@ -269,7 +309,13 @@ async def _execute(
         workspace,
         generator,
         References(workspace.cache, connections, offline=options.offline),
-        Outputs(invocation.root, workspace.cache, locked=options.locked),
+        Outputs(
+            invocation.root,
+            workspace.cache,
+            locked=options.locked,
+            signer=signer,
+            workplace=connections.workplace,
+        ),
         lock,
         options.mode,
         interruption,

@@ -13,15 +13,13 @@ from imgbuild.core.manifest.model import ProviderConfig
 from imgbuild.core.plan.resolve import Resolved
 from imgbuild.core.polling import Experience
 from imgbuild.core.redact import clean
-from imgbuild.providers.base import ProgramType, Provider, ProviderSettings
-from imgbuild.run.limits import Limiter
+from imgbuild.providers.base import LocalModelsType, ProgramType, Provider, ProviderSettings
+from imgbuild.run.limits import CONCURRENCY, Limiter
 from imgbuild.run.resolution import PLACEHOLDER, own_options
 from imgbuild.run.trust import UntrustedError, is_program_trusted, is_trusted, origin_of, trust, trust_program
 from imgbuild.run.variables import fill_in, read_variables
+from imgbuild.run.workplace import Here, Workplace
 from imgbuild.run.workspace import Workspace
-
-CONCURRENCY = 8
-"""Generations in flight at one provider, where the manifest does not say."""
 
 
 @dataclass(slots=True)
@@ -50,6 +48,8 @@ class Connections:
         self._scratch = workspace.cache.blobs.scratch
         self._open: dict[str, Connection] = {}
         self._left: list[Connection] = []
+        self.workplace: Workplace = Here()
+        """Where engines work that are connected from now on."""
 
     def turn_to(self, workspace: Workspace) -> None:
         """Go on for another state of the project.
@@ -93,6 +93,11 @@ class Connections:
                 f"imgbuild providers --trust {name}, or set IMGBUILD_TRUSTED_ORIGINS",
                 f"May the key of {name} be sent to {origin}, now and later?",
                 partial(trust, name, base_url),
+            )
+        if isinstance(kind, LocalModelsType) and not kind.installed():
+            raise UsageError(
+                f"{where} needs a package that is not installed",
+                remedy=f"pip install 'imgbuild[{kind.extra}]'",
             )
         if isinstance(kind, ProgramType) and not is_program_trusted(name, kind.program, self._environ):
             program = clean(kind.program)
@@ -140,10 +145,12 @@ class Connections:
             settings = self.settings(name)
             limiter = next((one.limiter for one in self._left if one.settings.name == name), None)
             limiter = limiter or Limiter(CONCURRENCY, None)
-            self._open[name] = Connection(self._types[name].connect(settings), settings, limiter)
+            provider = self.workplace.connect(self._types[name], settings)
+            self._open[name] = Connection(provider, settings, limiter)
         config = self._project.providers.get(name)
         if config is not None:
-            self._open[name].limiter.adjust(config.concurrency or CONCURRENCY, config.rate)
+            usual = self.workplace.concurrency(self._types[name], self._open[name].settings)
+            self._open[name].limiter.adjust(config.concurrency or usual, config.rate)
         return self._open[name]
 
     async def aclose(self) -> None:

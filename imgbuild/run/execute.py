@@ -74,7 +74,7 @@ class Executor:
         self._masters: dict[str, str | None] = {}
         self._picked: dict[str, StoredResult | None] = {}
         self._done: dict[str, asyncio.Event] = {}
-        self._pixels = PixelThreads("derive")
+        self._pixels = PixelThreads("derive", outputs.workplace.places)
         self._derivations = asyncio.Semaphore(self._pixels.count)
         self._chains = chains
         self._ours = workspace.lock.output_digests()

@@ -64,6 +64,13 @@ class DiskFacts:
         """The digest of what lies at an output's path now."""
         return digest_output(f"{self._root}/{path}", lambda: self._observed.digest(path))
 
+    def unsigned(self, digest: str, path: str) -> bool:
+        """Whether these bytes are at hand and hold no content credentials."""
+        file = self._root / path if self.on_disk(path) == digest else self._cache.blobs.path(digest)
+        from imgbuild.images.read_credentials import holds_credentials
+
+        return holds_credentials(file) is False
+
     def encoder(self, format: str) -> str:
         """Today's encoder of a format. Loads libvips, so it is asked only where something was derived."""
         from imgbuild.images.encode import encoder

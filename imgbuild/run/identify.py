@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from imgbuild.core.credentials import Credentials
 from imgbuild.core.errors import BadImageError, ImgbuildError
 from imgbuild.core.lock import Lock
 from imgbuild.core.redact import clean
@@ -14,18 +15,18 @@ from imgbuild.core.results import ADOPTED, StoredResult
 from imgbuild.store.cache import Cache
 from imgbuild.store.fsio import digest_file
 
-Known = Literal["lock", "result", "output", "metadata"]
+Known = Literal["lock", "result", "output", "metadata", "credentials"]
 
 
 @dataclass(frozen=True, slots=True)
 class FileOrigin:
-    """What is known about a file. Texts of its metadata are claims: nothing there is signed."""
+    """What is known about a file. Texts of its metadata are claims: nothing there need be signed."""
 
     file: str
     digest: str
     known: Known
     """How it is known: an output in this project's lock, a result or a derived file of this cache, or only
-    by its metadata."""
+    by its metadata, or by nothing but its content credentials."""
     image_id: str | None = None
     output: str | None = None
     """The output's path, where the lock names these bytes."""
@@ -41,6 +42,8 @@ class FileOrigin:
     cost: float | None = None
     unit: str | None = None
     adopted: bool = False
+    credentials: Credentials | None = None
+    """What it is signed with, whoever signed it."""
 
 
 def identify(file: Path, name: str, cache: Cache, lock: Lock) -> FileOrigin:
@@ -50,9 +53,18 @@ def identify(file: Path, name: str, cache: Cache, lock: Lock) -> FileOrigin:
         ImgbuildError: nothing is known about it.
         StorageError: it or the cache cannot be read.
     """
+    from imgbuild.images.read_credentials import read_credentials
+
     digest = digest_file(file)
+    credentials = read_credentials(file)
     found = _in_lock(name, digest, cache, lock) or _in_records(name, digest, cache)
-    return found or _by_metadata(file, name, digest, cache)
+    try:
+        found = found or _by_metadata(file, name, digest)
+    except ImgbuildError:
+        if credentials is None:
+            raise
+        found = FileOrigin(name, digest, "credentials")
+    return replace(found, credentials=credentials)
 
 
 def _in_lock(name: str, digest: str, cache: Cache, lock: Lock) -> FileOrigin | None:
@@ -93,7 +105,7 @@ def _in_records(name: str, digest: str, cache: Cache) -> FileOrigin | None:
     return _with_result(found, result)
 
 
-def _by_metadata(file: Path, name: str, digest: str, cache: Cache) -> FileOrigin:
+def _by_metadata(file: Path, name: str, digest: str) -> FileOrigin:
     from imgbuild.images.read_provenance import read_provenance
 
     try:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
+from imgbuild.core.credentials import Credentials
 from imgbuild.core.events import ActionKind
 from imgbuild.core.image import Image, Json
 from imgbuild.core.plan.action import OutputPlan
@@ -26,6 +27,8 @@ class OutputDescription:
     width: int | None = None
     height: int | None = None
     bytes: int | None = None
+    credentials: Credentials | None = None
+    """What the file that lies there is signed with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +85,10 @@ def describe(workspace: Workspace, image: Image) -> ImageDescription:
         }
         if source
         else None,
-        outputs=tuple(describe_output(output) for output in action.outputs),
+        outputs=tuple(
+            replace(describe_output(output), credentials=_credentials(workspace, output))
+            for output in action.outputs
+        ),
         usage=result.usage if result else {},
         cost=result.cost if result else None,
         unit=result.unit if result else None,
@@ -92,6 +98,13 @@ def describe(workspace: Workspace, image: Image) -> ImageDescription:
         alt=image.alt,
         tags=image.tags,
     )
+
+
+def _credentials(workspace: Workspace, output: OutputPlan) -> Credentials | None:
+    from imgbuild.images.read_credentials import read_credentials
+
+    file = workspace.invocation.root / output.path
+    return read_credentials(file) if output.found is not None and file.is_file() else None
 
 
 def describe_output(output: OutputPlan) -> OutputDescription:

@@ -72,6 +72,7 @@ def make_request(job: Job, root: Path, cache: Cache) -> Request:
         seed=spec.seed,
         n=len(job.takes),
         first_take=job.takes[0],
+        key=job.keys.current,
         references=tuple(map(file, image.references, spec.references)),
         mask=file(image.mask, spec.mask) if image.mask and spec.mask else None,
         params=spec.params,

@@ -11,6 +11,8 @@ from itertools import count
 from imgbuild.core.errors import FailureKind
 from imgbuild.core.retry import next_limit
 
+CONCURRENCY = 8
+"""Generations in flight at one provider, where neither the manifest nor the place of work says."""
 AHEAD = 8
 """Images beyond the generations in flight that are open at least: the next are made ready to be sent at once,
 and the last are checked and recorded."""

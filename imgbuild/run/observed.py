@@ -66,6 +66,10 @@ class Observed:
         """What was in the folders that were listed."""
         return self._names
 
+    def know(self, earlier: Mapping[str, Seen]) -> None:
+        """Believe what was noted on another occasion, too, as long as the files have the same status."""
+        self._earlier = {**earlier, **self._before()}
+
     def digest(self, path: str) -> str:
         """The SHA-256 of a file's content, in hex; its bytes are read only if its status is new.
 

@@ -15,8 +15,9 @@ from imgbuild.core.events import ActionKind
 from imgbuild.core.image import digest_path
 from imgbuild.core.lock import LockedOutput, LockedSource
 from imgbuild.core.plan.action import OutputPlan
-from imgbuild.core.results import StoredOutput
+from imgbuild.core.results import LEARNED, StoredOutput
 from imgbuild.run.facts import digest_output
+from imgbuild.run.workplace import Here, Workplace
 from imgbuild.store.blobs import Blob, CorruptBlob, MissingBlob
 from imgbuild.store.cache import Cache
 from imgbuild.store.fsio import copy_atomic, copy_file, sweep_temporaries
@@ -24,6 +25,7 @@ from imgbuild.store.inside import folder_of
 
 if TYPE_CHECKING:
     from imgbuild.images.derive import Derived
+    from imgbuild.run.signing import Signer
 
 
 class RetouchedError(StorageError):
@@ -58,6 +60,10 @@ class Outputs:
     cache: Cache
     locked: bool = False
     """The lock is the truth: other bytes than it names are an error."""
+    signer: Signer | None = None
+    """Signs what is derived; None where nothing is."""
+    workplace: Workplace = field(default_factory=Here)
+    """Where files are derived."""
     _swept: set[Path] = field(default_factory=set, init=False, repr=False, compare=False)
     """The folders that are already rid of what killed builds left in them."""
 
@@ -71,7 +77,10 @@ class Outputs:
         """
         written: list[Written] = []
         blobs = [(output, self._blob(output, source)) for output in outputs]
-        made = iter(self._derive([_recipe(output) for output, known in blobs if known is None]))
+        to_make = [output for output, known in blobs if known is None]
+        if self.locked:
+            _refuse_to_sign(to_make)
+        made = iter(self._derive([_recipe(output) for output in to_make]))
         for output, known in blobs:
             blob, target, kind = known or self._derived(output, next(made))
             path = digest_path(output.file.path, target.digest) if output.file else output.path
@@ -142,13 +151,13 @@ class Outputs:
     def _derive(self, recipes: Sequence[Recipe]) -> Sequence[StoredOutput]:
         if not recipes:
             return ()
-        # libvips is loaded where there are pixels to make, and not by every plan.
-        from imgbuild.images.derive import derive
-
         master = self.cache.blobs.verified(recipes[0].source)
         scratches = [self.cache.blobs.scratch() for _ in recipes]
         try:
-            made = derive(master, recipes, scratches)
+            made = self.workplace.derive(master, recipes, scratches)
+            for scratch, recipe in zip(scratches, recipes, strict=True):
+                if self.signer is not None:
+                    self.signer.sign(scratch, recipe)
             ready = zip(scratches, recipes, made, strict=True)
             return self.cache.keep_outputs(
                 [(scratch, partial(_stored, recipe, one)) for scratch, recipe, one in ready]
@@ -166,7 +175,7 @@ class Outputs:
         def describe(blob: Blob) -> StoredOutput:
             return StoredOutput(
                 recipe_key=recipe.key(),
-                encoder="the lock's",
+                encoder=LEARNED,
                 source=recipe.source,
                 digest=blob.digest,
                 format=recipe.format,
@@ -184,6 +193,16 @@ def _recipe(output: OutputPlan) -> Recipe:
     return output.recipe
 
 
+def _refuse_to_sign(outputs: Sequence[OutputPlan]) -> None:
+    """Two signatures are never the same: what is signed anew is not what the lock names."""
+    for output in outputs:
+        if _recipe(output).signed is not None:
+            raise StorageError(
+                f"no cache has the bytes that the lock names for {output.path}, and signing makes others",
+                remedy="build without --locked, where the signer's key is: nothing is charged",
+            )
+
+
 def _stored(recipe: Recipe, made: Derived, blob: Blob) -> StoredOutput:
     from imgbuild.images.encode import encoder
 
@@ -195,5 +214,5 @@ def _stored(recipe: Recipe, made: Derived, blob: Blob) -> StoredOutput:
         format=made.format,
         width=made.width,
         height=made.height,
-        bytes=made.bytes,
+        bytes=blob.bytes,
     )

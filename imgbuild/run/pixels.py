@@ -19,8 +19,8 @@ class PixelThreads:
     spread over all threads that wait for disks, pictures would take several times the memory.
     """
 
-    def __init__(self, name: str) -> None:
-        self.count = os.cpu_count() or 2
+    def __init__(self, name: str, count: int | None = None) -> None:
+        self.count = count or os.cpu_count() or 2
         self._pool = ThreadPoolExecutor(self.count, name)
 
     async def run(self, work: Callable[P, T], *args: P.args, **kwargs: P.kwargs) -> T:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from imgbuild import __version__
 from imgbuild.core.events import WarningEvent
@@ -19,6 +20,8 @@ from imgbuild.store.remembered import Remembered
 _LEAST = 100
 """Fewer images are planned faster than what is remembered of them could be read."""
 _NONE: frozenset[str] = frozenset()
+_LFS_POINTER = b"version https://git-lfs.github.com/spec/v1\n"
+"""How a pointer begins (docs/spec.md of github.com/git-lfs/git-lfs)."""
 
 
 @collector_paused()
@@ -81,4 +84,22 @@ def plan_warnings(workspace: Workspace, plan: Plan) -> tuple[WarningEvent, ...]:
     if unknown:
         what = f"{unknown[0]} has" if len(unknown) == 1 else f"{len(unknown)} images have"
         messages.append(f"{what} no known price, which counts as 0; `pricing` under the provider tells it")
+    pointers = [path for path in _in_conflict(plan) if _is_lfs_pointer(workspace.invocation.root / path)]
+    if pointers:
+        many = len(pointers) > 1
+        what = f"and {len(pointers) - 1} more are pointers" if many else "is a pointer"
+        messages.append(f"{pointers[0]} {what} of Git LFS, not the file itself; git lfs pull brings it")
     return tuple(WarningEvent(message) for message in messages)
+
+
+def _in_conflict(plan: Plan) -> Iterator[str]:
+    return (output.path for action in plan.actions for output in action.outputs if output.foreign)
+
+
+def _is_lfs_pointer(path: Path) -> bool:
+    """Whether a file is what git checks out for a picture in Git LFS when LFS is not installed."""
+    try:
+        with path.open("rb") as file:
+            return file.read(len(_LFS_POINTER)) == _LFS_POINTER
+    except OSError:
+        return False

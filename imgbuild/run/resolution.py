@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 from imgbuild.core.errors import Diagnostic
 from imgbuild.core.image import Image, Json
@@ -39,7 +40,9 @@ def resolve_images(
         pricing = _pricing(project, provider)
         one = _resolve(image, kind, capabilities[key], *pricing, shapes.setdefault(key, {}))
         if isinstance(one, Resolved):
-            resolved.append(one)
+            # No model has made a card, so nobody signs that one has.
+            signed = project.signing.issue if project.signing and not one.captioned else None
+            resolved.append(replace(one, signed=signed) if signed else one)
         else:
             diagnostics += [_diagnostic(image, problem) for problem in one]
     return tuple(resolved), list(dict.fromkeys(diagnostics))

@@ -225,7 +225,7 @@ class Shared:
         with self._lock:
             named = self._named.pop(digest, [])
         try:
-            blob = self.cache.blobs.add_file(path, sync=bool(named))
+            blob = self.cache.blobs.add_file(path, sync=bool(named), digest=digest)
         finally:
             with suppress(OSError):
                 path.unlink()

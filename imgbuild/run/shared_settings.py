@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,6 +17,18 @@ MAIN = "main"
 """The scope that everybody reads."""
 TIMEOUT = 10.0
 CLAIM_TIME = 60.0
+
+_ENDPOINTS = frozenset({"AWS_ENDPOINT", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AZURE_STORAGE_ENDPOINT"})
+_KEYS = frozenset(
+    {
+        *("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN"),
+        *("GOOGLE_SERVICE_ACCOUNT", "GOOGLE_SERVICE_ACCOUNT_PATH", "GOOGLE_SERVICE_ACCOUNT_KEY"),
+        *("AZURE_STORAGE_ACCOUNT_KEY", "AZURE_STORAGE_SAS_TOKEN"),
+    }
+)
+_HOST_PARTS = frozenset({"AWS_REGION", "AWS_DEFAULT_REGION", "AZURE_STORAGE_ACCOUNT_NAME"})
+"""They become part of a host's name: with a slash in it, of any host's."""
+_HOST_PART = re.compile(r"[A-Za-z0-9-]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,5 +85,25 @@ def shared_settings(
         claim_time=config.claim_time or CLAIM_TIME,
         auth=auth,
         secret=secret,
-        variables=variables,
+        variables=_store_variables(read_variables(root, {}), environ),
     )
+
+
+def _store_variables(kept: Mapping[str, str], environ: Mapping[str, str]) -> Mapping[str, str]:
+    """What sets an object store up: the environment, and the keys of a `.env`, which may be a stranger's.
+
+    Where the environment's keys are sent to, and which files are read as tokens, is not for a `.env` to say.
+    """
+    found = dict(environ)
+    for name, value in kept.items():
+        if name in environ:
+            continue
+        if name in _ENDPOINTS and not is_trusted("cache", value, None, environ):
+            origin = origin_of(value)
+            raise UsageError(
+                f".env sends the keys of the shared cache to {origin}, which you have not trusted yet",
+                remedy=f"set IMGBUILD_TRUSTED_ORIGINS={origin}, or {name} in the environment",
+            )
+        if name in _ENDPOINTS | _KEYS or (name in _HOST_PARTS and _HOST_PART.fullmatch(value)):
+            found[name] = value
+    return found

@@ -1,4 +1,4 @@
-"""The user's word, bound to a provider's name: which origin may have its key, which program may be run."""
+"""The user's word: which origin may have a provider's key, which program it may run, who may do the work."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 import platformdirs
 
 from imgbuild.core.errors import UsageError
+from imgbuild.core.fleet_address import FLEET_SCHEMES, fleet_address
 from imgbuild.store.fsio import make_folder, write_atomic
 
 _PORTS = {"http": 80, "https": 443}
@@ -62,7 +63,8 @@ def is_trusted(name: str, url: str, default_url: str | None, environ: Mapping[st
     origin = origin_of(url)
     if is_loopback(url) or (default_url is not None and origin == origin_of(default_url)):
         return True
-    if any(origin_of(word) == origin for word in _named(environ) if "://" in word):
+    named = (word for word in _named(environ) if "://" in word and not word.startswith(FLEET_SCHEMES))
+    if any(origin_of(word) == origin for word in named):
         return True
     return [name, origin] in _read()
 
@@ -75,6 +77,22 @@ def is_program_trusted(name: str, program: str, environ: Mapping[str, str]) -> b
     return name in _named(environ) or [name, _program(program)] in _read()
 
 
+def is_fleet_trusted(address: str, environ: Mapping[str, str]) -> bool:
+    """Whether the Dask scheduler at `address` may do a project's work: the environment lists it, or the user
+    said so. Not even this machine's own is trusted by itself: another user may run it.
+
+    `environ` is the process's own, as for `is_trusted`. Raises UsageError for a listed address that is none.
+    """
+    for word in _named(environ):
+        if word.startswith(FLEET_SCHEMES):
+            try:
+                if fleet_address(word) == address:
+                    return True
+            except ValueError as error:
+                raise UsageError(f'IMGBUILD_TRUSTED_ORIGINS: "{word}" {error}') from None
+    return ["dask", address] in _read()
+
+
 def trust(name: str, url: str) -> str:
     """Remember the user's word for a provider's name and origin; returns the origin."""
     origin = origin_of(url)
@@ -85,6 +103,11 @@ def trust(name: str, url: str) -> str:
 def trust_program(name: str, program: str) -> None:
     """Remember the user's word for a provider's name and the program that it runs, arguments included."""
     _remember(name, _program(program))
+
+
+def trust_fleet(address: str) -> None:
+    """Remember the user's word for a Dask scheduler."""
+    _remember("dask", address)
 
 
 def _program(program: str) -> str:

@@ -11,7 +11,7 @@ from imgbuild.core.manifest.model import ProviderConfig
 from imgbuild.core.manifest.project import Project
 from imgbuild.core.redact import clean
 from imgbuild.providers.base import ProgramType, ProviderType
-from imgbuild.run.trust import is_program_trusted, is_trusted, origin_of
+from imgbuild.run.trust import is_fleet_trusted, is_program_trusted, is_trusted, origin_of
 from imgbuild.run.variables import fill_in, read_variables
 from imgbuild.run.workspace import Invocation, cache_dir
 from imgbuild.store.cache import open_cache
@@ -37,6 +37,9 @@ def unfamiliar(
                 f'provider "{name}" (type {config.type}) is at an address that you have not trusted: '
                 f"{address}"
             )
+    dask = project.manifest.dask
+    if dask is not None and not is_fleet_trusted(dask.address, invocation.environ):
+        messages.append(f"the work goes to a Dask scheduler that you have not trusted: {dask.address}")
     new = list(dict.fromkeys(_unfetched(invocation, project)))
     if new:
         more = f" and {len(new) - _SHOWN} more" if len(new) > _SHOWN else ""

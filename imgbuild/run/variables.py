@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from dotenv import dotenv_values
@@ -11,6 +12,9 @@ from dotenv import dotenv_values
 from imgbuild.core.errors import UsageError
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)(?::-([^}]*))?\}")
+_SECRET = re.compile(r"(?i)key|token|secret|passw|credential|auth")
+_LEAST = 6
+"""Characters of a secret: what is shorter stands in any text."""
 
 
 def read_variables(root: Path, environ: Mapping[str, str]) -> dict[str, str]:
@@ -25,6 +29,22 @@ def read_variables(root: Path, environ: Mapping[str, str]) -> dict[str, str]:
     except UnicodeDecodeError as error:
         raise UsageError(f"{path} is not UTF-8 text (byte {error.start})", remedy="save it so") from None
     return {**{name: value for name, value in known.items() if value is not None}, **environ}
+
+
+def known_secrets(manifest: Path, environ: Mapping[str, str]) -> list[str]:
+    """Values that may be keys: those of `.env`, and those called so or named by the manifest.
+
+    It raises nothing: it is asked when something has gone wrong already.
+    """
+    kept: Mapping[str, str] = {}
+    text = ""
+    with suppress(UsageError, OSError):
+        kept = read_variables(manifest.parent, {})
+    with suppress(OSError):
+        text = manifest.read_text(encoding="utf-8", errors="replace")
+    named = {match.group(1) for match in _VARIABLE.finditer(text)}
+    found = [value for name, value in environ.items() if name in named or _SECRET.search(name)]
+    return [value for value in (*kept.values(), *found) if len(value) >= _LEAST]
 
 
 def fill_in(text: str, variables: Mapping[str, str], where: str) -> str:

@@ -22,6 +22,7 @@ from imgbuild.run.facts import DiskFacts
 from imgbuild.run.files import DiskFiles
 from imgbuild.run.observed import Observed
 from imgbuild.run.resolution import provider_types, resolve_images
+from imgbuild.run.weights import with_weights
 from imgbuild.store.cache import Cache, default_cache_dir, open_cache
 from imgbuild.store.lockfile import read_text
 from imgbuild.store.remembered import Remembered
@@ -153,7 +154,7 @@ def open_workspace(invocation: Invocation) -> Workspace:
         invocation,
         loaded.project,
         loaded.types,
-        loaded.resolved,
+        with_weights(loaded, lock),
         lock,
         invocation.lock_path,
         cache,

@@ -24,7 +24,6 @@ from imgbuild.store.fsio import (
     shown,
     storage_errors,
     sweep_temporaries,
-    sync_folder,
     unique,
     write_atomic,
 )
@@ -107,12 +106,12 @@ class Blobs:
         """
         return self._scratch.path()
 
-    def add_file(self, path: Path, *, sync: bool = True) -> Blob:
+    def add_file(self, path: Path, *, sync: bool = True, digest: str | None = None) -> Blob:
         """Take a file over: hash it, make it durable and read-only, move it in. `path` is gone then.
 
         A blob that is already there is replaced by these, just verified, bytes. Without `sync` a power cut
-        may damage it: for what can be had again, and no record names. Raises StorageError, and leaves the
-        file where it is.
+        may damage it: for what can be had again, and no record names. `digest`: the SHA-256 of the bytes
+        that this process has just written there. Raises StorageError, and leaves the file where it is.
         """
         with storage_errors("read", path):
             descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -123,7 +122,7 @@ class Blobs:
                 if status.st_nlink > 1 or not self._is_near(status):
                     # Another name, or another disk, could change the bytes later or refuses a rename.
                     return self._take_copy(path)
-                digest = hashlib.file_digest(file, "sha256").hexdigest()
+                digest = digest or hashlib.file_digest(file, "sha256").hexdigest()
                 os.fchmod(descriptor, 0o444)
                 os.utime(descriptor)
         self._move_in(path, digest, sync=sync)
@@ -270,8 +269,6 @@ class Blobs:
             return
         make_folder(self.root, 0o700)
         make_folder(folder)
-        with storage_errors("create the folder", folder):
-            sync_folder(folder.parent)
         self._ready.add(folder)
 
 

@@ -6,7 +6,7 @@ checkout is no memory: its seal needs what only this user knows.
 
 from __future__ import annotations
 
-import hashlib
+import hmac
 import secrets
 from collections.abc import Mapping
 from contextlib import suppress
@@ -34,7 +34,7 @@ class Remembered:
         """What was kept; None where there is nothing that can be believed."""
         with suppress(OSError, ValueError):
             seal, _, body = self._path.read_bytes().partition(b"\n")
-            if seal == self._seal(self._token.read_bytes(), body):
+            if hmac.compare_digest(seal, self._seal(self._token.read_bytes(), body)):
                 return load(body)
         return None
 
@@ -50,7 +50,7 @@ class Remembered:
         if not token:
             raise ValueError("a token that anybody could guess")
         stamp = self._stamp.encode("utf-8", "surrogateescape")
-        return hashlib.sha256(b"\0".join((token, stamp, body))).hexdigest().encode()
+        return hmac.digest(token, stamp + b"\0" + body, "sha256").hex().encode()
 
 
 def ensure_token(environ: Mapping[str, str]) -> None:

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import os
-import re
 import tempfile
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 
@@ -16,8 +15,6 @@ from imgbuild import __version__
 from imgbuild.core.errors import ImgbuildError
 from imgbuild.core.redact import without_secrets
 
-_SECRET = re.compile(r"(?i)key|token|secret|passw|credential")
-
 
 class Bug(ImgbuildError):
     """Something that imgbuild did not expect."""
@@ -25,9 +22,8 @@ class Bug(ImgbuildError):
     exit_code = 5
 
 
-def record(error: BaseException, environ: Mapping[str, str]) -> Bug:
-    """Write the traceback, without local variables or keys, to a new log file."""
-    secrets = [value for name, value in environ.items() if _SECRET.search(name) and len(value) >= 6]
+def record(error: BaseException, secrets: Iterable[str]) -> Bug:
+    """Write the traceback, without local variables or any of the secrets, to a new log file."""
     trace = "".join(traceback.format_exception(error))
     text = without_secrets(f"imgbuild {__version__}\n{trace}", secrets)
     name = type(error).__name__

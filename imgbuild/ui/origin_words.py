@@ -14,6 +14,7 @@ _HOW: Mapping[str, str] = {
     "adopted": "a file of a person's, adopted as an image",
     "output": "a file that was derived from a result",
     "metadata": "by its own metadata, which anybody can write",
+    "credentials": "by its content credentials alone",
 }
 
 
@@ -45,3 +46,23 @@ def _rows(origin: Mapping[str, Json]) -> Iterator[tuple[str, Json]]:
     yield "key", origin["key"]
     yield "take", origin["take"]
     yield "digest", origin["digest"]
+    if isinstance(origin["credentials"], dict):
+        yield "credentials", "\n".join(credential_words(origin["credentials"]))
+
+
+def credential_words(credentials: Mapping[str, Json]) -> Iterator[str]:
+    """What a file is signed with, and whether that holds: `Credentials`, as JSON has it."""
+    holds, problem = credentials["holds"], credentials["problem"]
+    if holds is None:
+        yield f"content credentials, which were not checked: {problem}"
+        return
+    yield "signed, and the signature holds" if holds else f"signed, but it does not hold: {problem}"
+    signer, organisation = credentials["signer"], credentials["organisation"]
+    if signer or organisation:
+        who = ", ".join(str(name) for name in (signer, organisation) if name)
+        # Which issuers of certificates are to be believed, nobody has told us.
+        yield f"by {who} (as the certificate says; its issuer was not checked)"
+    made = credentials["source_type"] and f"made as {credentials['source_type']}"
+    told = credentials["made_with"] and f"with {credentials['made_with']}"
+    if made or told:
+        yield " ".join(str(words) for words in (made, told) if words)

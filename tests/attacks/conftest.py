@@ -7,14 +7,17 @@ from collections.abc import Callable, Iterator
 
 import pytest
 from bounded import Bounded, run_bounded
-from hostile_service import HostileService, hostile_service
+from canary import CANARY
+from hostile_service import API, HostileService, hostile_service
 from project_folder import ProjectFolder
 
 
 @pytest.fixture
 def service() -> Iterator[HostileService]:
+    """It gets the key where its API is, and nowhere else."""
     with hostile_service() as running:
         yield running
+        assert CANARY.decode() not in str([got for got in running.got if not got.path.startswith(API)])
 
 
 @pytest.fixture
@@ -22,6 +25,7 @@ def elsewhere() -> Iterator[HostileService]:
     """Another host, to which nothing of ours may go."""
     with hostile_service() as running:
         yield running
+        assert CANARY.decode() not in str(running.got)
 
 
 @pytest.fixture

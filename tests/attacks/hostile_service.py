@@ -14,6 +14,9 @@ Body = bytes | Iterable[bytes]
 Reply = tuple[int, dict[str, str], Body]
 """Status, headers and body. A body in pieces is sent without a length, to the last one or until the client leaves."""
 
+API = "/v1/images/tasks"
+"""How the paths begin that are asked with a key."""
+
 MANIFEST = """\
 version: 1
 providers:
@@ -75,7 +78,7 @@ class HostileService:
         return sum(one.method == "POST" for one in self.got)
 
     def reply(self, got: Got) -> Reply:
-        if got.path.startswith("/v1/images/tasks"):
+        if got.path.startswith(API):
             return self.submit() if got.method == "POST" else self.poll()
         return self.picture(got.path)
 

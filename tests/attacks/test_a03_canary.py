@@ -10,7 +10,7 @@ from attack_cases import sample
 from hostile_service import HostileService, answer
 from project_folder import ProjectFolder, Run
 
-KEY = 'sk-canary/7f3a+%41=\\"x'
+KEY = 'sk-canary-/7f3a+%41=\\"x'
 FORMS = (KEY, quote(KEY, safe=""), json.dumps(KEY)[1:-1])
 
 

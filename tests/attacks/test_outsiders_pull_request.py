@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -18,10 +18,14 @@ from hostile_service import HostileService
 from pictures import GOOD, png
 from project_folder import ProjectFolder, Run
 
+from imgbuild.core.errors import UsageError
+from imgbuild.core.manifest.model import CacheConfig
+from imgbuild.run.shared_settings import shared_settings
+
 SECRETS = {
-    "AWS_SECRET_ACCESS_KEY": "canary-of-the-runner",
-    "GITHUB_TOKEN": "canary-of-github",
-    "OTHER_KEY": "canary-of-another-provider",
+    "AWS_SECRET_ACCESS_KEY": "sk-canary-of-the-runner",
+    "GITHUB_TOKEN": "sk-canary-of-github",
+    "OTHER_KEY": "sk-canary-of-another-provider",
 }
 
 
@@ -224,3 +228,91 @@ def test_references_that_were_never_fetched_are_named_first(
     # What nobody has fetched cannot be held against the lock: it is believed, and nothing is fetched.
     assert_harmless(runner, service, LOCKED, codes={0, 3})
     assert elsewhere.got == []
+
+
+def test_a_branch_that_was_looked_at_leaves_no_claim_on_the_main_one(
+    runner: ProjectFolder, service: HostileService, copy_project: Callable[..., ProjectFolder]
+) -> None:
+    """Both locks name one master, and bytes of their own for its output. A cache that has neither believes either."""
+    clone = copy_project(runner, "pull-2", outputs=True, cache="cache-of-a-maintainer")
+    path = next(iter(clone.lock["images"]["hero"]["outputs"]))
+    honest = {name: clone.read(name) for name in (path, "imgbuild.lock")}
+    evil, lock = png(512, 512), clone.lock
+    digest = hashlib.sha256(evil).hexdigest()
+    lock["images"]["hero"]["outputs"][path] |= {"bytes": len(evil), "digest": digest}
+    clone.write("imgbuild.lock", json.dumps(lock, indent=2, sort_keys=True) + "\n")
+    clone.write(path, evil)
+    assert clone.json("build").counts() == {"unchanged": 1}
+    for name, content in honest.items():
+        clone.write(name, content)
+    assert clone.json("build").counts() == {"unchanged": 1}
+    assert clone.read(path) == honest[path]
+    # Nor is that picture taken where no lock asks for it.
+    (clone.root / "imgbuild.lock").unlink()
+    (clone.root / path).unlink()
+    assert clone.json("plan").summary["submitted"] == 1
+    assert service.got == []
+
+
+KEYS = {"AWS_ACCESS_KEY_ID": "sk-canary-id", "AWS_SECRET_ACCESS_KEY": "sk-canary-secret"}
+
+
+def store_variables(folder: Path, **environ: str) -> Mapping[str, str]:
+    """What sets up an object store for a project in `folder`."""
+    return shared_settings(CacheConfig(), "s3://bucket/x", folder, KEYS | environ, required=False).variables
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "AWS_REGION=evil.example/#",
+        "AWS_CONTAINER_CREDENTIALS_FULL_URI=https://evil.example",
+        "AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE=/etc/passwd",
+        "AWS_WEB_IDENTITY_TOKEN_FILE=/etc/passwd",
+        "AZURE_STORAGE_ACCOUNT_NAME=evil.example/",
+        "AZURE_FEDERATED_TOKEN_FILE=/etc/passwd",
+        "AWS_SECRET_ACCESS_KEY=another",
+    ],
+)
+def test_it_cannot_lead_a_shared_caches_keys_elsewhere(tmp_path: Path, line: str) -> None:
+    (tmp_path / ".env").write_text(f"{line}\n")
+    assert store_variables(tmp_path) == KEYS
+
+
+@pytest.mark.parametrize(
+    "name", ["AWS_ENDPOINT", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_S3", "AZURE_STORAGE_ENDPOINT"]
+)
+def test_a_shared_caches_keys_go_to_an_endpoint_of_its_own_only_with_a_word(
+    tmp_path: Path, name: str
+) -> None:
+    (tmp_path / ".env").write_text(f"{name}=https://evil.example/x\nAWS_REGION=eu-west-1\n")
+    with pytest.raises(UsageError, match=r"https://evil\.example, which you have not trusted"):
+        store_variables(tmp_path)
+    word = {"IMGBUILD_TRUSTED_ORIGINS": "https://evil.example"}
+    known = {name: "https://evil.example/x", "AWS_REGION": "eu-west-1"}
+    assert store_variables(tmp_path, **word) == KEYS | word | known
+    assert store_variables(tmp_path, **{name: "https://mine.example"})[name] == "https://mine.example"
+
+
+@pytest.mark.parametrize("words", [LOCKED, ("plan",), ("check",)])
+def test_it_cannot_make_the_runner_fetch_anything(
+    runner: ProjectFolder, service: HostileService, words: tuple[str, ...]
+) -> None:
+    runner.edit(
+        "images:\n",
+        f"images:\n  more: {{prompt: p, references: ['{service.url}/x.png'], output: out/more.png}}\n",
+    )
+    run = assert_harmless(runner, service, words, codes={0} if words[0] in ("plan", "check") else {3})
+    if words != LOCKED:
+        assert "fetches a reference for the first time" in run.out + run.err
+
+
+def test_it_cannot_write_into_a_shared_cache_of_its_choice(
+    runner: ProjectFolder, service: HostileService
+) -> None:
+    folder = runner.root.parent / "victim"
+    folder.mkdir()
+    runner.edit("images:\n", f"cache: {{remote: 'file://{folder}', remote_write: true}}\nimages:\n")
+    for words in (LOCKED, ("build",), ("restore",), ("plan",)):
+        assert_harmless(runner, service, words, codes={0, 3})
+    assert list(folder.iterdir()) == []

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from hashlib import sha256
+
 import pytest
 from project_folder import ProjectFolder
 
@@ -124,3 +126,19 @@ def test_clean_stale_removes_what_the_manifest_dropped(built: ProjectFolder):
     assert not (built.root / "out/icon.png").exists()
     assert (built.root / "moved/icon.png").exists()
     assert built.json("build").counts() == {"unchanged": 2}
+
+
+def test_pointers_of_git_lfs_are_told_from_retouched_pictures(project: ProjectFolder):
+    project.manifest(
+        "version: 1\nimages:\n  a: {prompt: A, output: a.png}\n  b: {prompt: B, output: b.png}\n"
+    )
+    project.run("build")
+    for name in ("a.png", "b.png"):
+        digest = sha256(project.read(name)).hexdigest()
+        project.write(name, f"version https://git-lfs.github.com/spec/v1\noid sha256:{digest}\nsize 5000\n")
+
+    done = project.run("build")
+
+    assert done.code == 1
+    assert "a.png and 1 more are pointers of Git LFS, not the file itself; git lfs pull brings it" in done.err
+    assert project.read("a.png").startswith(b"version https"), "it is not ours to replace"

@@ -62,7 +62,7 @@ def test_a_missing_key_variable_stops_only_builds_that_send(project: ProjectFold
     assert run.code == 2
     assert "STUDIO_KEY" in run.err
     assert project.run("plan").code == project.run("check").code == 0
-    project.write(".env", "STUDIO_KEY=from-the-file\n")
+    project.write(".env", "STUDIO_KEY=sk-canary-from-the-file\n")
     project.json("build")
     (project.root / ".env").unlink()
     assert project.json("build").counts() == {"unchanged": 2}

@@ -161,3 +161,21 @@ def test_what_says_little_imports_little(imgbuild, arguments):
     heavy = {"pydantic", "httpx", "jinja2", "diskcache", "rich", "asyncio", "yaml", "argparse"}
     assert not loaded & heavy
     assert "imgbuild" in loaded
+
+
+@pytest.mark.parametrize(
+    ("prompt", "engine"), [("a {{ tone }} icon, {{tone}}", set()), ("a {{ tone | upper }} icon", {"jinja2"})]
+)
+def test_names_alone_are_filled_in_without_the_engine(imgbuild, prompt, engine):
+    entry = f"{{matrix: {{tone: [warm, cold]}}, prompt: '{prompt}', output: '{{{{ tone }}}}.png'}}"
+    (imgbuild.root / "imgbuild.yaml").write_text(f"version: 1\nimages:\n  icon: {entry}\n")
+    done = subprocess.run(
+        [sys.executable, "-c", LOADED.format(arguments=["plan"])],
+        cwd=imgbuild.root,
+        env=imgbuild.environ,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "2 to generate" in done.stdout
+    assert set(done.stdout.splitlines()[-1].split()) & {"jinja2"} == engine

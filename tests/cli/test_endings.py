@@ -24,7 +24,7 @@ def slow(imgbuild, start_emulator):
     imgbuild.write(
         "version: 1\n"
         "providers:\n"
-        f"  studio: {{type: uniall, base_url: '{service.url}', api_key: '${{K:-emulated}}', poll_interval: 50ms}}\n"
+        f"  studio: {{type: uniall, base_url: '{service.url}', api_key: '${{K:-sk-canary-7f3a}}', poll_interval: 50ms}}\n"
         "defaults: {provider: studio, model: gpt-image-2, quality: low}\n"
         "images: {hero: {prompt: a harbour, size: 1024x1024, output: hero.png}}\n"
     )
@@ -89,7 +89,8 @@ class Broken:
     name, default_base_url, needs_key, local, engine = "broken", None, False, True, "broken 1"
     def capabilities(self, model):
         hidden_local = "a local value"
-        raise ZeroDivisionError("the key was " + os.environ["BROKEN_API_KEY"])
+        keys = os.environ["BROKEN_API_KEY"], os.environ["STUDIO"], open(".env").read()
+        raise ZeroDivisionError(f"the keys were {keys}")
     def known_models(self):
         return ()
 """
@@ -103,11 +104,12 @@ def test_a_bug_leaves_a_log_without_locals_or_keys(imgbuild, tmp_path):
     (information / "METADATA").write_text("Metadata-Version: 2.1\nName: broken\nVersion: 1\n")
     (information / "entry_points.txt").write_text("[imgbuild.providers]\nbroken = broken:Broken\n")
     imgbuild.write(
-        "version: 1\nproviders: {b: {type: broken}}\n"
+        "version: 1\nproviders: {b: {type: broken, api_key: '${STUDIO}'}}\n"
         "images: {hero: {prompt: a harbour, size: 64x64, output: hero.png}}\n"
     )
     path = os.pathsep.join([imgbuild.environ["PYTHONPATH"], str(plugin)])
-    done = imgbuild("plan", PYTHONPATH=path, BROKEN_API_KEY="canary-4711")
+    imgbuild.write("OTHER=sk-canary-4713\n", ".env")
+    done = imgbuild("plan", PYTHONPATH=path, BROKEN_API_KEY="sk-canary-4711", STUDIO="sk-canary-4712")
     assert (done.returncode, done.stdout) == (5, "")
     assert "Traceback" not in done.stderr
     (log,) = (tmp_path / "home/state/imgbuild/log").iterdir()
@@ -115,4 +117,4 @@ def test_a_bug_leaves_a_log_without_locals_or_keys(imgbuild, tmp_path):
     text = log.read_text()
     assert "ZeroDivisionError" in text
     assert "in capabilities" in text
-    assert "canary-4711" not in text + done.stderr
+    assert "sk-canary-" not in text + done.stderr

@@ -160,9 +160,9 @@ def test_providers_say_what_is_missing_and_who_is_trusted(imgbuild):
     assert "imgbuild providers --trust studio" in before
     done = imgbuild("providers", "--trust", "studio")
     assert done.stdout == "the key of studio may now be sent to https://images.example\n"
-    after = answers(imgbuild("providers", "--output-format", "json", STUDIO_KEY="canary-7").stdout)[0]
+    after = answers(imgbuild("providers", "--output-format", "json", STUDIO_KEY="sk-canary-7").stdout)[0]
     assert (after["trusted"], after["variables"]) == (True, {"STUDIO_KEY": True})
-    assert "canary-7" not in json.dumps(after)
+    assert "sk-canary-7" not in json.dumps(after)
     done = imgbuild("providers", "--trust", "studoi")
     assert (done.returncode, done.stderr) == (
         2,

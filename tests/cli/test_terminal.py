@@ -80,7 +80,7 @@ def spending(shell, service) -> None:
     shell.write(
         "version: 1\n"
         "providers:\n"
-        f"  studio: {{type: uniall, base_url: '{service.url}', api_key: '${{K:-emulated}}', poll_interval: 50ms,\n"
+        f"  studio: {{type: uniall, base_url: '{service.url}', api_key: '${{K:-sk-canary-7f3a}}', poll_interval: 50ms,\n"
         "    pricing: {unit: USD, per_image: {low: 0.5}}}\n"
         "defaults: {provider: studio, model: gpt-image-2, quality: low}\n"
         "budget: {confirm_above: 0.1}\n"

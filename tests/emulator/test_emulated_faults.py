@@ -35,7 +35,7 @@ class Client:
         return len(self.emulator.ledger()["charges"])
 
     def _ask(self, method: str, path: str, **options: Any) -> httpx.Response:
-        headers = {"Authorization": "Bearer sk-test"}
+        headers = {"Authorization": "Bearer sk-canary-7f3a"}
         answer: httpx.Response = self.emulator.http.request(method, path, headers=headers, **options)
         return answer
 

@@ -24,7 +24,7 @@ def official(emulator: Any, version: str = "v1beta") -> genai.Client:
     options = types.HttpOptions(
         base_url=emulator.url, api_version=version, client_args={"trust_env": False, "verify": False}
     )
-    return genai.Client(api_key="any-key", vertexai=False, http_options=options)
+    return genai.Client(api_key="sk-canary-7f3a", vertexai=False, http_options=options)
 
 
 def pictures(answer: types.GenerateContentResponse) -> list[types.Blob]:
@@ -99,7 +99,9 @@ def test_an_error_is_understood(emulator: Any) -> None:
 
 
 def post(emulator: Any, fields: Any, model: str = FLASH, **headers: str) -> httpx.Response:
-    named = {"x-goog-api-key": "any-key"} | {name.replace("_", "-"): value for name, value in headers.items()}
+    named = {"x-goog-api-key": "sk-canary-7f3a"} | {
+        name.replace("_", "-"): value for name, value in headers.items()
+    }
     response: httpx.Response = emulator.http.post(
         f"/v1beta/models/{model}:generateContent", json=fields, headers=named
     )
@@ -182,7 +184,7 @@ def test_what_is_not_there_is_not_found(emulator: Any, path: str) -> None:
 
 def test_a_key_stands_in_the_header_or_the_query(emulator: Any) -> None:
     path = f"/v1beta/models/{FLASH}:generateContent"
-    for headers in ({}, {"authorization": "Bearer any-key"}, {"x-goog-api-key": ""}):
+    for headers in ({}, {"authorization": "Bearer sk-canary-7f3a"}, {"x-goog-api-key": ""}):
         answer = emulator.http.post(path, json=asking(FOX), headers=headers)
         assert (answer.status_code, answer.json()["error"]["status"]) == (403, "PERMISSION_DENIED")
     assert emulator.http.post(path, json=asking(FOX), params={"key": "k"}).status_code == 200

@@ -14,7 +14,7 @@ from imgbuild.core.image import Size
 from imgbuild.emulator.pictures import draw
 from imgbuild.images.vips import pyvips
 
-KEY = {"Authorization": "Bearer sk-test"}
+KEY = {"Authorization": "Bearer sk-canary-7f3a"}
 OPENAI = "/v1/images"
 JIMMY = "/api/open-api/v1/images"
 GPT = {"model": "gpt-image-2", "prompt": "a cat"}

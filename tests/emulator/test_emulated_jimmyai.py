@@ -32,7 +32,7 @@ def client(emulator: Any) -> Iterator[httpx.Client]:
 
 
 def connect(emulator: Any) -> httpx.Client:
-    headers = {"Authorization": "Bearer sk-test"}
+    headers = {"Authorization": "Bearer sk-canary-7f3a"}
     return httpx.Client(base_url=emulator.url, headers=headers, trust_env=False, verify=False, timeout=60)
 
 
@@ -178,7 +178,7 @@ def test_readings_of_base64_string(
     assert all(each.startswith("sha256:") for each in charge["references"][:-1])
 
 
-@pytest.mark.parametrize("header", [{}, {"Authorization": "Bearer"}, {"Authorization": "sk-test"}])
+@pytest.mark.parametrize("header", [{}, {"Authorization": "Bearer"}, {"Authorization": "sk-canary-7f3a"}])
 def test_a_key_is_required(emulator: Any, header: dict[str, str]) -> None:
     for answer in (
         emulator.http.post(PATH, json=GPT, headers=header),

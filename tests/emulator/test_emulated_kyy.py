@@ -24,7 +24,7 @@ def client(emulator: Any) -> Iterator[httpx.Client]:
 
 
 def connect(emulator: Any) -> httpx.Client:
-    headers = {"Authorization": "Bearer sk-test"}
+    headers = {"Authorization": "Bearer sk-canary-7f3a"}
     return httpx.Client(base_url=emulator.url, headers=headers, trust_env=False, verify=False, timeout=60)
 
 

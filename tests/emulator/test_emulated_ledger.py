@@ -27,7 +27,7 @@ ORDER = Order("uniall", "gpt-image-2", "a cube", Size(1024, 768), "png", "1024x7
 
 def submit(emulator: Any, **fields: Any) -> dict[str, Any]:
     body = {"model": "gpt-image-2", "size": "1024x768", "prompt": "a cube", **fields}
-    headers = {"Authorization": "Bearer sk-test"}
+    headers = {"Authorization": "Bearer sk-canary-7f3a"}
     task: dict[str, Any] = emulator.http.post("/v1/images/tasks", json=body, headers=headers).json()
     return task
 
@@ -111,7 +111,7 @@ def test_a_task_takes_its_time(start_emulator: Callable[..., Any]) -> None:
     seen = {task["status"]}
     while task["status"] != "succeeded":
         path = f"/v1/images/tasks/{task['task_id']}"
-        task = emulator.http.get(path, headers={"Authorization": "Bearer k"}).json()["data"]
+        task = emulator.http.get(path, headers={"Authorization": "Bearer sk-canary-7f3a"}).json()["data"]
         seen.add(task["status"])
     assert seen <= {"queued", "processing", "succeeded"}
     assert task["progress"] == "100%"

@@ -24,7 +24,7 @@ def client(emulator: Any) -> Iterator[httpx.Client]:
 
 
 def connect(emulator: Any) -> httpx.Client:
-    headers = {"Authorization": "Bearer sk-test"}
+    headers = {"Authorization": "Bearer sk-canary-7f3a"}
     return httpx.Client(base_url=emulator.url, headers=headers, trust_env=False, verify=False, timeout=60)
 
 
@@ -210,7 +210,7 @@ def test_a_multipart_form_is_checked_as_strictly(
     assert answer.status_code == 400
 
 
-@pytest.mark.parametrize("header", [{}, {"Authorization": "Bearer"}, {"Authorization": "sk-test"}])
+@pytest.mark.parametrize("header", [{}, {"Authorization": "Bearer"}, {"Authorization": "sk-canary-7f3a"}])
 def test_a_key_is_required_but_for_results(emulator: Any, header: dict[str, str]) -> None:
     for answer in (
         emulator.http.post("/v1/images/tasks", json=GPT, headers=header),

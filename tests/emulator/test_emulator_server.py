@@ -89,7 +89,7 @@ def test_a_missing_extra_is_named_with_the_way_to_install_it() -> None:
 def test_stopping_does_not_wait_for_a_client_that_hangs() -> None:
     with running(EmulatorOptions(latency=0)) as url:
         body = {"model": "gpt-image-2", "size": "1024x1024", "prompt": "[fault:hang-after-accept]"}
-        headers = {"Authorization": "Bearer k"}
+        headers = {"Authorization": "Bearer sk-canary-7f3a"}
         with httpx.Client(trust_env=False, timeout=0.1) as client, pytest.raises(httpx.ReadTimeout):
             client.post(url + "/v1/images/tasks", json=body, headers=headers)
     with pytest.raises(httpx.ConnectError):

@@ -28,7 +28,7 @@ def connected(emulator: Any, retries: int = 0) -> openai.OpenAI:
     """The SDK without proxies and certificates of the environment: the emulator is on loopback."""
     http = httpx.Client(trust_env=False, verify=False)
     return openai.OpenAI(
-        base_url=f"{emulator.url}/v1", api_key="sk-test", max_retries=retries, http_client=http
+        base_url=f"{emulator.url}/v1", api_key="sk-canary-7f3a", max_retries=retries, http_client=http
     )
 
 
@@ -103,7 +103,7 @@ def test_the_asynchronous_sdk_too(emulator: Any) -> None:
     async def scene() -> int:
         http = httpx.AsyncClient(trust_env=False, verify=False)
         url = f"{emulator.url}/v1"
-        async with openai.AsyncOpenAI(base_url=url, api_key="k", http_client=http) as client:
+        async with openai.AsyncOpenAI(base_url=url, api_key="sk-canary-7f3a", http_client=http) as client:
             calls = [client.images.generate(model="gpt-image-2", prompt=f"cat {k}") for k in range(4)]
             return sum(len(answer.data or []) for answer in await asyncio.gather(*calls))
 

@@ -128,7 +128,7 @@ def _refuse_the_third(
     check_invariants(project, emulator.ledger(), outside=outside, runs=[run])
 
     gateway.script = Exchange.forward
-    run = zygote.json(project, "build", STUDIO_KEY="sk-the-next-one")
+    run = zygote.json(project, "build", STUDIO_KEY="sk-canary-the-next-one")
     assert generated(run) == set(MANY) - paid
     assert run.summary["submitted"] == len(MANY) - len(paid)
     ledger = emulator.ledger()
@@ -145,7 +145,7 @@ def test_tasks_that_may_no_longer_be_asked_for_wait_for_a_better_key(
     status: int,
 ) -> None:
     emulator = start_emulator(latency=0.3)
-    good = "sk-the-next-one"
+    good = "sk-canary-the-next-one"
 
     def script(exchange: Exchange) -> bytes:
         revoked = len(gateway.asked("submit")) > CONCURRENCY // 2

@@ -80,6 +80,7 @@ def test_a_broken_invariant_is_named(built: ProjectFolder, name: str):
     BREAKAGES[name](built)
     with pytest.raises(AssertionError, match=name.partition(":")[0]):
         check_invariants(built, None)
+    (built.root / ".imgbuild/log").unlink(missing_ok=True)
 
 
 def test_a_second_charge_is_found_unless_it_was_reported_as_unknown(built: ProjectFolder, emulator):

@@ -35,7 +35,8 @@ SIZES = ("64x64", "96x48", "48x96")
 QUALITIES = {"low": 0.01, "medium": 0.04}
 FORMATS = ("png", "webp", "jpg")
 STYLE = "refs/style.png"
-INTERRUPTED = {signal.SIGKILL: -9, signal.SIGINT: 130, signal.SIGTERM: 143}
+INTERRUPTED = {signal.SIGKILL: (-9,), signal.SIGINT: (130, -2), signal.SIGTERM: (143, -15)}
+"""Exit codes. While the interpreter goes, a signal has its usual effect again: a shell reports the same number."""
 
 Wish = tuple[str, str]
 """Prompt and quality: what the bill and the cache have in common."""
@@ -165,7 +166,7 @@ class World:
             if shot:
                 shot.at(child)
             run = child.wait()
-            self._ended(run, (*codes, INTERRUPTED[shot.number]) if shot else codes)
+            self._ended(run, (*codes, *INTERRUPTED[shot.number]) if shot else codes)
         return run
 
     def run_together(self, who: list[Checkout], shot: Shot | None, *words: str) -> list[Run]:
@@ -178,7 +179,7 @@ class World:
                 shot.at(children[0])
             runs = [child.wait() for child in children]
             for run in runs:
-                self._ended(run, (0, 1, INTERRUPTED[shot.number]) if shot else (0, 1))
+                self._ended(run, (0, 1, *INTERRUPTED[shot.number]) if shot else (0, 1))
         return runs
 
     @contextmanager

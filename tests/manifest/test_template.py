@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from imgbuild.core.manifest.template import TemplateFailure, Templates
+from imgbuild.core.manifest.template import Templates
+from imgbuild.core.manifest.template_parts import TemplateFailure
 
 FILES = {
     "ok.j2": "ok {{ x }}",

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import keyword
 from typing import Any
 
+import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from jinja2 import FunctionLoader
 
-from imgbuild.core.manifest.template import TemplateFailure, Templates
+from imgbuild.core.manifest.template import Templates
+from imgbuild.core.manifest.template_engine import Engine
 from imgbuild.core.manifest.template_guard import METER, Meter, Sandbox
+from imgbuild.core.manifest.template_parts import TemplateFailure
 
 VALUES: dict[str, Any] = {"x": "X", "n": 7, "post": {"title": "T"}, "list": ["a", "b"]}
 PIECES = [
@@ -52,6 +56,22 @@ def test_a_text_is_rendered_as_the_engine_renders_it_whole(text: str) -> None:
     except TemplateFailure:
         plain = False
     assert in_stretches(text) == (text if plain else whole(text))
+
+
+@pytest.mark.parametrize(
+    "word",
+    [*keyword.kwlist, *keyword.softkwlist, "true", "none", "self", "not", "loop", "for", "raw", "set", "x"],
+)
+def test_a_word_alone_in_its_tag_reads_what_the_engine_reads(word: str) -> None:
+    engine, templates = Engine(lambda name: None), Templates(lambda name: None)
+    text = f"{{{{ {word} }}}}"
+    try:
+        needs = engine.stretch(text, 0).needs
+    except TemplateFailure:
+        with pytest.raises(TemplateFailure):
+            templates.compile(text)
+    else:
+        assert templates.compile(text).needs == needs
 
 
 def test_thousands_of_texts_with_the_same_tags_are_compiled_as_few() -> None:

@@ -75,9 +75,13 @@ def test_forbidden(address: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "host", ["2130706433", "0x7f000001", "0x7f.0.0.1", "127.1", "0177.0.0.1", "017700000001", "1.2.3.4.5"]
+    "host",
+    [
+        *("2130706433", "0x7f000001", "0x7f.0.0.1", "127.1", "0177.0.0.1", "017700000001", "1.2.3.4.5"),
+        *("fe80::1%lo", "fe80::1%25lo"),
+    ],
 )
-def test_numbers_that_only_a_resolver_understands(host: str) -> None:
+def test_spellings_that_only_a_resolver_understands(host: str) -> None:
     assert is_disguised(host)
 
 

@@ -23,7 +23,7 @@ from werkzeug.serving import make_server
 
 CREDENTIALS = {
     "AWS_ACCESS_KEY_ID": "test-id",
-    "AWS_SECRET_ACCESS_KEY": "canary-secret",
+    "AWS_SECRET_ACCESS_KEY": "sk-canary-secret",
     "AWS_REGION": "us-east-1",
 }
 FULL = bool(os.environ.get("IMGBUILD_TESTS_FULL"))

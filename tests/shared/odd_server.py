@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ssl
 import threading
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
 
 
 class OddServer(ThreadingHTTPServer):
@@ -14,18 +16,26 @@ class OddServer(ThreadingHTTPServer):
 
     daemon_threads = True
 
-    def __init__(self) -> None:
+    def __init__(self, tls: ssl.SSLContext | None = None) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
+        if tls is not None:
+            self.socket = tls.wrap_socket(self.socket, server_side=True)
+        self.scheme, self.host = ("http", "127.0.0.1") if tls is None else ("https", "localhost")
         self.stored: dict[str, bytes] = {}
         self.mood = "kind"
         self.refuses = False
         self.requests: Counter[str] = Counter()
+        self.connections = 0
         self.secrets: set[str] = set()
         self.ended = threading.Event()
 
     @property
     def address(self) -> str:
-        return f"http://127.0.0.1:{self.server_address[1]}"
+        return f"{self.scheme}://{self.host}:{self.server_address[1]}"
+
+    def process_request(self, request: Any, client_address: Any) -> None:
+        self.connections += 1
+        super().process_request(request, client_address)
 
     def handle_error(self, request: object, client_address: object) -> None:
         """A client that lets go is no news."""
@@ -74,6 +84,16 @@ class _Handler(BaseHTTPRequestHandler):
                 server.ended.wait(30)
                 self.close_connection = True
                 return
+            case "busy" if server.requests[self.command] < 3:
+                self._send(503, b"later")
+                return
+            case "breaking off" if data is not None and "/cas/" in self.path:
+                self._send(200, data, cut=len(data) // 2)
+                self.close_connection = True
+                return
+            case "letting go":
+                # Without a word of it in the answer.
+                self.close_connection = True
             case "garbage":
                 self._send(200, b"<html>log in</html>" if body else b"")
                 return
@@ -88,18 +108,18 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self._send(200, data, body=body)
 
-    def _send(self, status: int, data: bytes, *, body: bool = True) -> None:
+    def _send(self, status: int, data: bytes, *, body: bool = True, cut: int = 0) -> None:
         self.send_response(status)
         self.send_header("Content-Length", str(len(data)))
         self.end_headers()
         if body:
-            self.wfile.write(data)
+            self.wfile.write(data[: len(data) - cut])
 
 
 @contextmanager
-def serving() -> Iterator[OddServer]:
+def serving(tls: ssl.SSLContext | None = None) -> Iterator[OddServer]:
     """A running server."""
-    server = OddServer()
+    server = OddServer(tls)
     thread = threading.Thread(target=server.serve_forever, args=(0.05,))
     thread.start()
     try:

@@ -103,11 +103,11 @@ def test_no_other_name_becomes_a_path(remote: Remote, name: str):
 
 def test_a_store_that_is_not_there_is_a_remote_error():
     place = {"AWS_ENDPOINT_URL": "http://127.0.0.1:9", "AWS_REGION": "x", "AWS_ACCESS_KEY_ID": "a"}
-    secret = {"AWS_SECRET_ACCESS_KEY": "canary-77"}
+    secret = {"AWS_SECRET_ACCESS_KEY": "sk-canary-77"}
     remote = open_remote("s3://bucket/x", {**place, **secret}, auth=None, timeout=0.5)
     with pytest.raises(RemoteError) as caught:
         remote.has_blob(KEY)
-    assert "canary-77" not in str(caught.value)
+    assert "sk-canary-77" not in str(caught.value)
 
 
 @given(

@@ -45,11 +45,11 @@ def test_a_scope_that_would_be_a_path_is_exit_2(folder, builder):
 
 def test_signed_records_are_believed_with_the_secret_only(folder, builder, emulator):
     sign = ", sign: '${CACHE_SECRET}'"
-    builder("first", folder, IMAGES, settings=sign).json("build", CACHE_SECRET="one")
+    builder("first", folder, IMAGES, settings=sign).json("build", CACHE_SECRET="sk-canary-one")
     second = builder("second", folder, IMAGES, settings=sign)
-    assert second.json("build", CACHE_SECRET="one").counts() == {"restored": 1}
+    assert second.json("build", CACHE_SECRET="sk-canary-one").counts() == {"restored": 1}
     third = builder("third", folder, IMAGES, settings=sign)
-    run = third.json("build", CACHE_SECRET="another")
+    run = third.json("build", CACHE_SECRET="sk-canary-another")
     assert run.counts()["generated"] == 1
     assert sum("not signed" in event.get("message", "") for event in run.events) == 1
     assert len(emulator.ledger()["charges"]) == 2
@@ -59,7 +59,7 @@ def test_signed_records_are_believed_with_the_secret_only(folder, builder, emula
 def test_a_planted_record_is_left_out(folder, builder, emulator, how: str):
     sign = ", sign: '${CACHE_SECRET}'"
     first: ProjectFolder = builder("first", folder, IMAGES, settings=sign)
-    first.json("build", CACHE_SECRET="one")
+    first.json("build", CACHE_SECRET="sk-canary-one")
     (record,) = records(folder, "result")
     document = json.loads(record.read_bytes())
     match how:
@@ -67,7 +67,7 @@ def test_a_planted_record_is_left_out(folder, builder, emulator, how: str):
             del document["hmac"]
         case "moved":
             first.edit("a lighthouse", "a windmill")
-            first.json("build", CACHE_SECRET="one")
+            first.json("build", CACHE_SECRET="sk-canary-one")
             (other,) = set(records(folder, "result")) - {record}
             document = json.loads(other.read_bytes())
         case "edited":
@@ -75,7 +75,7 @@ def test_a_planted_record_is_left_out(folder, builder, emulator, how: str):
     record.write_text(json.dumps(document))
     emulator.reset()
     second = builder("second", folder, IMAGES, settings=sign)
-    assert second.json("build", CACHE_SECRET="one").counts()["generated"] == 1
+    assert second.json("build", CACHE_SECRET="sk-canary-one").counts()["generated"] == 1
     assert len(emulator.ledger()["charges"]) == 1
 
 

@@ -17,7 +17,7 @@ from imgbuild.core.manifest.project import FileProblem
 from imgbuild.core.manifest.reading import Reading
 from imgbuild.core.manifest.reporter import Reporter
 from imgbuild.core.manifest.template import Compiled
-from imgbuild.core.manifest.template_guard import MAX_RENDERED
+from imgbuild.core.manifest.template_parts import MAX_RENDERED
 from imgbuild.core.manifest.texts import Renderer, Text, Unrendered, plain
 from imgbuild.core.manifest.yaml12 import Seq
 

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 from pydantic import AfterValidator, BeforeValidator, JsonValue, WithJsonSchema
 
 from imgbuild.core.durations import DURATION_PATTERN, RATE_PATTERN, parse_duration, parse_rate
+from imgbuild.core.fleet_address import FLEET_PATTERN, fleet_address
 from imgbuild.core.image import Size
 
 RESOLUTIONS = ("0.5k", "1k", "2k", "4k", "8k")
@@ -231,6 +232,9 @@ ApiKey = Annotated[
     WithJsonSchema({"type": "string", "pattern": r"^\$\{[A-Za-z_][A-Za-z0-9_]*(:-[^{}]*)?\}$"}),
 ]
 BaseUrl = Annotated[str, AfterValidator(_base_url), WithJsonSchema({"type": "string"})]
+FleetAddress = Annotated[
+    str, AfterValidator(fleet_address), WithJsonSchema({"type": "string", "pattern": FLEET_PATTERN})
+]
 Duration = Annotated[
     float, BeforeValidator(parse_duration), WithJsonSchema({"type": "string", "pattern": DURATION_PATTERN})
 ]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any
 
+from imgbuild.core.credentials import Signing
 from imgbuild.core.errors import Diagnostic, ManifestError, Place, Position, UsageError
 from imgbuild.core.manifest.collected import Collections, check_served
 from imgbuild.core.manifest.consistency import check_paths, resolve_references
@@ -18,8 +19,9 @@ from imgbuild.core.manifest.reading import Reading
 from imgbuild.core.manifest.recall import Memory, NotRecalled, Recalled
 from imgbuild.core.manifest.reporter import Reporter
 from imgbuild.core.manifest.scalar_place import place_in_scalar
+from imgbuild.core.manifest.signing import read_signing
 from imgbuild.core.manifest.source import Source
-from imgbuild.core.manifest.template import TemplateFailure
+from imgbuild.core.manifest.template_parts import TemplateFailure
 from imgbuild.core.manifest.validate import Broken, kind_of, strings, validate
 from imgbuild.core.manifest.yaml12 import Map, parse_yaml
 from imgbuild.core.safepath import UnsafePath, collision_key
@@ -105,6 +107,7 @@ class Loader:
         check_paths([*expanded.claims, *collections.claims], self._report)
         images, order = resolve_references(expanded, disabled, self._report)
         check_served(assets, images, self._report, root)
+        signing = self._signing(manifest, root, profile)
         self._report.raise_if_failed()
         if self._recalled:
             self._recalled.keep()
@@ -121,9 +124,21 @@ class Loader:
             globs=tuple(sorted(self._reading.globs)),
             disabled=frozenset(disabled),
             type_places=dict(_type_places(root)),
+            signing=signing,
             assets=assets,
             atlases=atlases,
         )
+
+    def _signing(self, manifest: Manifest | None, root: Map, profile: Layer | None) -> Signing | None:
+        """How files are signed: as the profile says, or else the manifest."""
+        if manifest is None:
+            return None
+        overlay = (manifest.profiles or {}).get(self._profile or "")
+        if overlay is not None and overlay.c2pa is not None and profile is not None:
+            return read_signing(overlay.c2pa, profile.node["c2pa"], self._reading, self._report)
+        if manifest.c2pa is not None:
+            return read_signing(manifest.c2pa, root["c2pa"], self._reading, self._report)
+        return None
 
     def _expand(self, declaration: Declaration, expander: Expander) -> None:
         images, spent = expander.result.images, expander.spent

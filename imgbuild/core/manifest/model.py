@@ -15,6 +15,7 @@ from imgbuild.core.manifest.fields import (
     BaseUrl,
     Duration,
     FitText,
+    FleetAddress,
     FocusText,
     Json,
     LineText,
@@ -26,7 +27,7 @@ from imgbuild.core.manifest.fields import (
     TakesNumber,
     WordText,
 )
-from imgbuild.core.manifest.output_model import Atlas, Derive, NineSlice, TableOrPath
+from imgbuild.core.manifest.output_model import Atlas, C2pa, Derive, NineSlice, TableOrPath
 from imgbuild.core.manifest.remote_fields import ScopeText, check_remote
 from imgbuild.core.manifest.service_model import AuthOrNone, Ok, Poll, Statuses, Submit
 
@@ -336,6 +337,15 @@ class CacheConfig(Model):
         return remote
 
 
+class Dask(Model):
+    """A Dask cluster that does what is free: local engines, and files made from pictures."""
+
+    address: FleetAddress = Field(
+        description="The scheduler's address; used once you have agreed to it.",
+        examples=["tcp://scheduler:8786"],
+    )
+
+
 class Profile(Model):
     """What is different with `--profile NAME`."""
 
@@ -346,6 +356,10 @@ class Profile(Model):
         None, description="Values for templates; they may be templates.", examples=[{"style": "flat vector"}]
     )
     budget: Budget | None = Field(None, description="Instead of the manifest's.", examples=[{"max_cost": 20}])
+    c2pa: C2pa | None = Field(
+        None, description="Instead of the manifest's.",
+        examples=[{"certificate": "certs/signing.pem", "key": "${IMGBUILD_C2PA_KEY}"}],
+    )  # fmt: skip
 
 
 _Free = BeforeValidator(without_extensions)
@@ -409,6 +423,11 @@ class Manifest(Model):
     cache: CacheConfig | None = Field(
         None, description="Where results are kept.", examples=[{"dir": "../cache"}]
     )
+    dask: Dask | None = Field(
+        None,
+        description="Machines that do the local work.",
+        examples=[{"address": "tcp://scheduler:8786"}],
+    )
     include: list[str] | None = Field(
         None, description="Manifests to join, as paths or globs.", examples=[["art/**/*.imgbuild.yaml"]]
     )
@@ -417,6 +436,10 @@ class Manifest(Model):
         description="The images by name.",
         examples=[{"hero": {"prompt": "a hill", "output": "hero.png"}}],
     )
+    c2pa: C2pa | None = Field(
+        None, description="Signs every picture with content credentials.",
+        examples=[{"certificate": "certs/signing.pem", "key": "${IMGBUILD_C2PA_KEY}"}],
+    )  # fmt: skip
     assets: TableOrPath | None = Field(
         None, description="A table of what a page needs to know of each image: .json, .ts or .d.ts.",
         examples=["data/images.json", {"output": "src/_data/images.json", "root": "static", "url": "/"}],

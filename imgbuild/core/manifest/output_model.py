@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Discriminator, Field, Tag, WithJsonSchema, model_validator
 
 from imgbuild.core.manifest.base_model import Model
-from imgbuild.core.manifest.fields import FitText, FocusText, LineText, SizeText, shown
+from imgbuild.core.manifest.fields import ApiKey, FitText, FocusText, LineText, SizeText, shown
 
 
 def shape_of(value: object) -> str:
@@ -143,6 +143,23 @@ class Derive(Encoding):
         if len(given) > 1:
             raise ValueError(f"{given[0]} and {given[1]} both say how large it is: remove one")
         return self
+
+
+class C2pa(Model):
+    """Content credentials (C2PA): signed statements in the files that a model made them."""
+
+    certificate: str = Field(
+        min_length=1,
+        description="The signer's certificate and those that vouch for it: a PEM file of the project.",
+        examples=["certs/signing.pem"],
+    )
+    key: ApiKey = Field(
+        description="The variable that holds the private key: PEM text, or a PEM file outside the project.",
+        examples=["${IMGBUILD_C2PA_KEY}"],
+    )
+    issue: int = Field(
+        1, ge=1, le=65_535, description="Raise it to have all files signed anew.", examples=[2]
+    )
 
 
 class Assets(Model):

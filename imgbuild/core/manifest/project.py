@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from imgbuild.core.collected import AssetsTable, Atlas
+from imgbuild.core.credentials import Signing
 from imgbuild.core.errors import Place
 from imgbuild.core.image import Image
 
@@ -61,5 +62,7 @@ class Project:
     """Names of images with `enabled: false`: not built, and not forgotten either."""
     type_places: Mapping[str, Place] = field(default_factory=dict)
     """Where each provider's type was written: only the shell knows which types there are."""
+    signing: Signing | None = None
+    """How outputs are signed, where they are."""
     assets: AssetsTable | None = None
     atlases: tuple[Atlas, ...] = ()

@@ -8,7 +8,7 @@ from imgbuild.core.manifest.project import FileProblem, ProjectFiles
 from imgbuild.core.manifest.source import Source, decode
 from imgbuild.core.manifest.sources import Item, read_items
 from imgbuild.core.manifest.template import Templates
-from imgbuild.core.manifest.template_guard import MAX_RENDERED
+from imgbuild.core.manifest.template_parts import MAX_RENDERED
 from imgbuild.core.manifest.yaml12 import MAX_BYTES, Problem
 from imgbuild.core.safepath import join_path, safe_path
 

@@ -15,7 +15,8 @@ from jinja2.runtime import Context, LoopContext
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from jinja2.utils import missing
 
-MAX_RENDERED = 1024 * 1024
+from imgbuild.core.manifest.template_parts import MAX_RENDERED
+
 # Units of work: a character made, or a step. Enough for any prompt, too little to hang on.
 _WORK = 4 * MAX_RENDERED
 _STEP = 64

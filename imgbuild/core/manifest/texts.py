@@ -11,7 +11,8 @@ from imgbuild.core.manifest.origin import Declaration
 from imgbuild.core.manifest.reporter import Reporter
 from imgbuild.core.manifest.scalar_place import place_in_scalar
 from imgbuild.core.manifest.source import Source
-from imgbuild.core.manifest.template import Compiled, TemplateFailure
+from imgbuild.core.manifest.template import Compiled
+from imgbuild.core.manifest.template_parts import TemplateFailure
 from imgbuild.core.manifest.yaml12 import Map, Seq
 
 _MAX_DEPTH = 100

@@ -57,6 +57,10 @@ class Facts(Protocol):
         """The digest of an output file as it is now; None when it is absent."""
         ...
 
+    def unsigned(self, digest: str, path: str) -> bool:
+        """Whether these bytes are at hand, in the cache or as the file at `path`, and hold no credentials."""
+        ...
+
     def encoder(self, format: str) -> str:
         """The encoder that would write a format today, with its version."""
         ...

@@ -20,7 +20,7 @@ from imgbuild.core.image import (
 from imgbuild.core.lock import LockedImage, LockedOutput, LockedSource
 from imgbuild.core.plan.action import Facts, Mode, OutputPlan
 from imgbuild.core.plan.resolve import Resolved
-from imgbuild.core.results import ADOPTED, StoredOutput, StoredResult
+from imgbuild.core.results import ADOPTED, LEARNED, StoredOutput, StoredResult
 
 
 def files_of(image: Image) -> tuple[OutputFile, ...]:
@@ -54,6 +54,7 @@ def make_recipe(
         options=file.options,
         metadata=metadata,
         embedded={n: v for n, v in told.items() if v} if image.embed_prompt and not adopted else {},
+        signed=resolved.signed if metadata in ("provenance", "keep") else None,
     )
 
 
@@ -97,7 +98,7 @@ class _Files:
         recipe = make_recipe(self.resolved, file, self.source.digest, key, provider)
         known = self.facts.outputs(recipe.key())
         found, foreign = (None, False) if hashed else self._found(at)
-        target, learned = _target(recipe, known, locked if same else None, found, self.facts)
+        target, learned = _target(recipe, known, locked if same else None, at, found, self.facts)
         if hashed and target is not None:
             at = digest_path(file.path, target.digest)
             found, foreign = self._found(at)
@@ -128,6 +129,7 @@ def _target(
     recipe: Recipe,
     known: Sequence[StoredOutput],
     locked: LockedOutput | None,
+    path: str,
     found: str | None,
     facts: Facts,
 ) -> tuple[LockedOutput | None, bool]:
@@ -135,22 +137,28 @@ def _target(
 
     What the lock accepts stays accepted under any encoder version: an upgrade touches no file.
     """
-    digests = {output.digest: output for output in known}
+    # What was learned from a lock speaks for that lock only: another branch's says something else.
+    made = [output for output in known if output.encoder != LEARNED]
     if locked is not None:
-        if locked.digest in digests or locked.digest == recipe.source:
+        if locked.digest == recipe.source or any(output.digest == locked.digest for output in known):
             return locked, False
         size = exact_size(recipe.operations)
         fits = size is None or size == _size(locked)
-        recipes = facts.made_by(locked.digest)
-        if not known and fits and (not recipes or recipe.key() in recipes):
+        believed = not made and fits and not _made_otherwise(locked.digest, facts)
+        # A lock from before pictures were signed says nothing of it. But the file does.
+        if believed and not (recipe.signed is not None and facts.unsigned(locked.digest, path)):
             return locked, True
-    if found in digests:
-        return _locked_output(digests[found]), False
-    if not known:
-        return None, False
-    encoder = facts.encoder(recipe.format)
-    current = next((output for output in known if output.encoder == encoder), None)
-    return (_locked_output(current) if current else None), False
+    here = next((output for output in made if output.digest == found), None)
+    if here is None and made:
+        encoder = facts.encoder(recipe.format)
+        here = next((output for output in made if output.encoder == encoder), None)
+    return (_locked_output(here) if here else None), False
+
+
+def _made_otherwise(digest: str, facts: Facts) -> bool:
+    """Whether these bytes were made here, by a recipe for something else."""
+    known = (output for recipe in facts.made_by(digest) for output in facts.outputs(recipe))
+    return any(output.digest == digest and output.encoder != LEARNED for output in known)
 
 
 def output_reasons(
@@ -184,6 +192,29 @@ def _made_no_longer(outputs: Sequence[OutputPlan], previous: LockedImage) -> Ite
     for old, locked in sorted(previous.outputs.items()):
         if old not in now and all(digest_path(pattern, locked.digest) != old for pattern in patterns):
             yield old
+
+
+def lacks_only_signature(output: OutputPlan, previous: LockedImage | None, facts: Facts) -> bool:
+    """Whether the accepted bytes are what the recipe gives, but for its signature: no reason to pay."""
+    recipe, locked = output.recipe, previous.outputs.get(output.path) if previous else None
+    if recipe is None or recipe.signed is None or previous is None or locked is None:
+        return False
+    if previous.source.digest != recipe.source:
+        return False
+    if exact_size(recipe.operations) not in (None, _size(locked)):
+        return False
+    made_by = facts.made_by(locked.digest)
+    before = (replace(recipe, signed=issue) for issue in (None, *range(1, recipe.signed)))
+    return not made_by or any(one.key() in made_by for one in before)
+
+
+def to_be_signed(resolved: Resolved, output: OutputPlan) -> bool:
+    """Whether writing an output as it is planned takes the signer's key."""
+    if output.kind is not ActionKind.DERIVE:
+        return False
+    if output.recipe is not None:
+        return output.recipe.signed is not None
+    return resolved.signed is not None and output.file is not None and output.file.metadata != "strip"
 
 
 def can_have(output: OutputPlan, source: LockedSource, facts: Facts) -> bool:

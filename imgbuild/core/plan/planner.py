@@ -15,7 +15,7 @@ from imgbuild.core.image import Image, ImageReference, Json, Reference, Size, Ur
 from imgbuild.core.jobs import OpenJob, Stage
 from imgbuild.core.lock import Lock, LockedImage, LockedSource
 from imgbuild.core.plan.action import Action, Facts, Mode, OutputPlan, Plan, accept, unpaid
-from imgbuild.core.plan.outputs import can_have, output_reasons, plan_outputs
+from imgbuild.core.plan.outputs import can_have, lacks_only_signature, output_reasons, plan_outputs
 from imgbuild.core.plan.reasons import changed_fields
 from imgbuild.core.plan.resolve import Resolved
 from imgbuild.core.plan.settled import Settled, referenced
@@ -94,7 +94,9 @@ def plan_image(
     only_derived = resolved.sends and outputs[0].kind is ActionKind.NONE
     # And nobody but its author can bring back a person's own picture.
     adopted = made is not None and made.provider == ADOPTED
-    if lost and not (mode.locked or choice.corrupt or again or only_derived or adopted):
+    # A signature is never worth another picture.
+    unsigned = lost and lacks_only_signature(outputs[0], previous, facts)
+    if lost and not (mode.locked or choice.corrupt or again or only_derived or adopted or unsigned):
         missing, source = tuple(range(1, max(image.takes, choice.take) + 1)), None
         outputs = plan_outputs(resolved, None, None, previous, facts, ours, mode)
     if not choice.accepted:
@@ -102,7 +104,7 @@ def plan_image(
     reasons += _more_takes(image, choice, mode)
     reasons += output_reasons(image, outputs, previous)
     stuck = (lost and not missing and not again) or (choice.corrupt and source is None)
-    blocked = _blocked(image, outputs, choice.corrupt) if stuck else None
+    blocked = _blocked(image, outputs, corrupt=choice.corrupt, unsigned=unsigned) if stuck else None
     kind = _kind(outputs, missing, choice.corrupt)
     kind = ActionKind.RESTORE if again and kind is ActionKind.DERIVE else kind
     held = kind is ActionKind.CONFLICT or blocked is not None
@@ -363,14 +365,16 @@ def _kind(outputs: Sequence[OutputPlan], missing: Sequence[int], corrupt: bool) 
     return next((kind for kind in ranked if kind in kinds), ActionKind.NONE)
 
 
-def _blocked(image: Image, outputs: Sequence[OutputPlan], corrupt: bool) -> str:
+def _blocked(image: Image, outputs: Sequence[OutputPlan], *, corrupt: bool, unsigned: bool) -> str:
+    remedy = f"imgbuild reroll '{image.id}' pays for a new one"
     if corrupt:
-        return f"its result in the cache is corrupt; imgbuild reroll '{image.id}' pays for a new one"
+        return f"its result in the cache is corrupt; {remedy}"
     own, *others = outputs
+    if unsigned:
+        return f"{own.path} is not signed, and no cache has the result that it is to be made from; {remedy}"
     if own.kind is not ActionKind.NONE:
         return "no cache has the bytes that the lock names"
     path = next(output.path for output in others if output.kind is not ActionKind.NONE)
-    remedy = f"imgbuild reroll '{image.id}' pays for a new one"
     return f"no cache has the result that {path} is to be derived from; {remedy}"
 
 

@@ -32,6 +32,8 @@ class Resolved:
     """A request for it goes over a network and may cost money."""
     max_n: int = 1
     """Results that one request can give."""
+    signed: int | None = None
+    """The issue of the content credentials that its files get; None where they get none."""
 
 
 Shapes = dict[Hashable, Ask | Problem]

@@ -95,6 +95,7 @@ def _print(resolved: Resolved, previous: LockedImage) -> str:
         (_text(asked.size), asked.ratio, asked.resolution),
         resolved.engine,
         resolved.captioned,
+        resolved.signed,
         _OF_LOCK(previous),
         [(path, o.digest, o.bytes, o.width, o.height) for path, o in previous.outputs.items()],
     )

@@ -11,6 +11,7 @@ from imgbuild.core.plan.action import Plan
 from imgbuild.run.observed import Observed
 from imgbuild.run.open_jobs import settle_all
 from imgbuild.run.planning import plan_workspace
+from imgbuild.run.weights import with_weights
 from imgbuild.run.workspace import Invocation, Loaded, Workspace, cache_dir, load, open_shared
 from imgbuild.store.cache import Cache, open_cache
 from imgbuild.store.index import NO_DIGEST, Seen
@@ -75,12 +76,13 @@ class Reader:
             settle_all(cache)
             self.shared = open_shared(self._invocation, loaded.project, cache)
             self._cache = cache
+        lock = self._read_lock()
         workspace = Workspace(
             self._invocation,
             loaded.project,
             loaded.types,
-            loaded.resolved,
-            self._read_lock(),
+            with_weights(loaded, lock),
+            lock,
             self._invocation.lock_path,
             self._cache,
             loaded.observed,

@@ -18,6 +18,7 @@ from imgbuild.run.fetch import References
 from imgbuild.run.interruption import Interruption
 from imgbuild.run.lock_writer import LockWriter
 from imgbuild.run.outputs import Outputs
+from imgbuild.run.signing import Signer
 from imgbuild.run.watching.office import Office
 from imgbuild.run.workspace import Workspace
 from imgbuild.store.index import NO_DIGEST
@@ -38,6 +39,7 @@ class Round:
         workspace: Workspace,
         plan: Plan,
         office: Office,
+        signer: Signer,
         interruption: Interruption,
         emit: Emit,
         *,
@@ -65,7 +67,7 @@ class Round:
             workspace,
             office.generator,
             References(workspace.cache, office.connections, offline=False),
-            Outputs(invocation.root, workspace.cache),
+            Outputs(invocation.root, workspace.cache, signer=signer),
             self._lock,
             Mode(),
             interruption,

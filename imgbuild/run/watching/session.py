@@ -31,6 +31,7 @@ from imgbuild.run.loop import run_loop
 from imgbuild.run.observed import Observed
 from imgbuild.run.planning import plan_warnings
 from imgbuild.run.purse import Purse
+from imgbuild.run.signing import Signer
 from imgbuild.run.trust import UntrustedError
 from imgbuild.run.watching.audience import Audience, WatchOptions
 from imgbuild.run.watching.expected import Expected
@@ -186,6 +187,8 @@ class Session:
             self._audience.emit(office.event(action))
         sent = [action for action in busy if action.id not in held]
         check_providers(sent, office.connections, None, offline=False)
+        signer = Signer(workspace)
+        await asyncio.to_thread(signer.expect, sent)
         if told and told != self._told:
             self._audience.emit(WarningEvent(told))
         self._told = told
@@ -197,6 +200,7 @@ class Session:
             workspace,
             agreed,
             office,
+            signer,
             self._interruption,
             self._audience.emit,
             lock_digest=self._lock_digest,

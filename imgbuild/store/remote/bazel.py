@@ -6,19 +6,21 @@ import base64
 import hashlib
 import time
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from http.client import HTTPException, HTTPResponse, IncompleteRead
 from pathlib import Path
 
-import httpx
-
+from imgbuild.store.fsio import storage_errors
 from imgbuild.store.remote.action_result import decode_action_result, encode_action_result
 from imgbuild.store.remote.base import MAX_RECORD, WrongBytesError, checked_name, unreachable
+from imgbuild.store.remote.connections import Connections
 
 _ATTEMPTS = (0.0, 0.2, 0.8)
 """Seconds to wait before each try of a request."""
 _BUSY = frozenset({429, 500, 502, 503, 504})
+_READ = frozenset({200, 404})
 _STORED = frozenset({200, 201, 202, 204})
-_CONNECTIONS = 64
+_PIECE = 1 << 18
 
 
 class BazelRemote:
@@ -28,17 +30,12 @@ class BazelRemote:
         """`auth` is `user:password`, or a bearer token. `timeout`: seconds without an answer."""
         self._address = address.rstrip("/")
         self._auth = auth
-        headers = {"Accept-Encoding": "identity", "User-Agent": "imgbuild"}
+        self._headers = {"User-Agent": "imgbuild"}
         if auth is not None:
             basic = base64.b64encode(auth.encode()).decode()
-            headers["Authorization"] = f"Basic {basic}" if ":" in auth else f"Bearer {auth}"
-        self._client = httpx.Client(
-            headers=headers,
-            timeout=httpx.Timeout(timeout, connect=min(timeout, 5.0)),
-            limits=httpx.Limits(max_connections=_CONNECTIONS, max_keepalive_connections=_CONNECTIONS),
-            trust_env=False,
-            verify=not self._address.startswith("http://"),
-        )
+            self._headers["Authorization"] = f"Basic {basic}" if ":" in auth else f"Bearer {auth}"
+        with self._errors():
+            self._connections = Connections(self._address, timeout)
 
     def read_blob(self, digest: str, take: Callable[[bytes], None]) -> bool:
         """Hand a blob's bytes to `take` as they arrive."""
@@ -46,16 +43,16 @@ class BazelRemote:
 
     def has_blob(self, digest: str) -> bool:
         """Whether there is such a blob."""
-        with self._answer("HEAD", f"/cas/{digest}") as response:
-            return response.status_code == 200
+        with self._answer("HEAD", f"/cas/{digest}", _READ) as response:
+            return response.status == 200
 
     def write_blob(self, digest: str, path: Path) -> bool:
         """Store a blob from a file. False: it is there already."""
         if self.has_blob(digest):
             return False
-        with self._errors():
-            size = str(path.stat().st_size)
-        self._put(f"/cas/{digest}", lambda: _pieces(path), {"Content-Length": size})
+        with storage_errors("read", path):
+            size = path.stat().st_size
+        self._put(f"/cas/{digest}", lambda: _pieces(path), size)
         return True
 
     def read_record(self, scope: str, name: str) -> bytes | None:
@@ -77,67 +74,64 @@ class BazelRemote:
     def write_record(self, scope: str, name: str, data: bytes, blobs: Mapping[str, int]) -> None:
         """Store a record in place of an older one, as an ActionResult."""
         message = encode_action_result(data, blobs)
-        self._put(_entry(scope, name), lambda: message, {})
+        self._put(_entry(scope, name), lambda: message, len(message))
 
     def close(self) -> None:
-        """Close the connections."""
-        self._client.close()
+        """Close the connections that are not in use."""
+        self._connections.close()
 
     def _read(self, path: str, take: Callable[[bytes], None]) -> bool:
-        with self._answer("GET", path) as response:
-            if response.status_code != 200:
+        with self._answer("GET", path, _READ) as response:
+            if response.status != 200:
                 return False
-            for chunk in response.iter_raw(1 << 18):
-                take(chunk)
+            while piece := response.read(_PIECE):
+                take(piece)
+            # The standard library takes a connection that breaks for the end.
+            if response.length:
+                raise IncompleteRead(b"", response.length)
         return True
 
+    def _put(self, path: str, body: Callable[[], bytes | Iterator[bytes]], size: int) -> None:
+        with self._answer("PUT", path, _STORED, body, size):
+            pass
+
     @contextmanager
-    def _answer(self, method: str, path: str) -> Iterator[httpx.Response]:
-        """An answer of status 200 or 404. What fails before it came is tried again."""
+    def _answer(
+        self,
+        method: str,
+        path: str,
+        wanted: frozenset[int],
+        body: Callable[[], bytes | Iterator[bytes] | None] = lambda: None,
+        size: int | None = None,
+    ) -> Iterator[HTTPResponse]:
+        """An answer of a wanted status. What fails before it came is tried again; a timeout is not."""
+        headers = self._headers if size is None else {**self._headers, "Content-Length": str(size)}
         with self._errors():
             for wait in _ATTEMPTS:
                 time.sleep(wait)
                 last = wait == _ATTEMPTS[-1]
-                request = self._client.build_request(method, self._address + path)
-                try:
-                    response = self._client.send(request, stream=True)
-                except (httpx.ConnectError, httpx.RemoteProtocolError, httpx.ReadError):
-                    if last:
+                with ExitStack() as stack:
+                    try:
+                        exchange = self._connections.exchange(method, path, body(), headers)
+                        response = stack.enter_context(exchange)
+                    except TimeoutError:
                         raise
-                    continue
-                if response.status_code in _BUSY and not last:
-                    response.close()
-                    continue
-                try:
-                    if response.status_code not in (200, 404):
-                        raise httpx.HTTPError(f"{method} answered {response.status_code}")
+                    except (HTTPException, OSError):
+                        if last:
+                            raise
+                        continue
+                    if response.status in _BUSY and not last:
+                        continue
+                    if response.status not in wanted:
+                        raise HTTPException(f"{method} answered {response.status}")
                     yield response
-                finally:
-                    response.close()
-                return
-
-    def _put(
-        self, path: str, content: Callable[[], bytes | Iterator[bytes]], headers: Mapping[str, str]
-    ) -> None:
-        with self._errors():
-            for wait in _ATTEMPTS:
-                time.sleep(wait)
-                try:
-                    response = self._client.put(self._address + path, content=content(), headers=headers)
-                except (httpx.ConnectError, httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError):
-                    if wait == _ATTEMPTS[-1]:
-                        raise
-                    continue
-                if response.status_code in _STORED:
                     return
-                if response.status_code not in _BUSY or wait == _ATTEMPTS[-1]:
-                    raise httpx.HTTPError(f"PUT answered {response.status_code}")
 
     @contextmanager
     def _errors(self) -> Iterator[None]:
         try:
             yield
-        except (httpx.HTTPError, httpx.InvalidURL, httpx.StreamError) as error:
+        except (HTTPException, OSError, UnicodeError) as error:
             raise unreachable(self._address, error, (self._auth,)) from None
 
 
@@ -147,6 +141,6 @@ def _entry(scope: str, name: str) -> str:
 
 
 def _pieces(path: Path) -> Iterator[bytes]:
-    with path.open("rb") as file:
-        while piece := file.read(1 << 18):
+    with storage_errors("read", path), path.open("rb") as file:
+        while piece := file.read(_PIECE):
             yield piece

@@ -23,10 +23,10 @@ from imgbuild.core.lock import Lock, LockedImage, LockedOutput, LockedSource, pa
 from imgbuild.core.manifest.load import load_project
 from imgbuild.core.manifest.palette import parse_palette
 from imgbuild.core.manifest.project import FileProblem
-from imgbuild.core.manifest.recall import Memory
 from imgbuild.core.manifest.source import Source, decode
 from imgbuild.core.manifest.sources import read_items
-from imgbuild.core.manifest.template import TemplateFailure, Templates
+from imgbuild.core.manifest.template import Templates
+from imgbuild.core.manifest.template_parts import TemplateFailure
 from imgbuild.core.redact import clean, clean_json
 from imgbuild.core.retry import retry_after
 from imgbuild.core.safepath import UnsafePath, safe_path
@@ -50,6 +50,8 @@ from imgbuild.run.trust import is_loopback, origin_of
 from imgbuild.store.encoding import load, output_from_json, payment_from_json, pin_from_json, result_from_json
 from imgbuild.store.index import Index
 from imgbuild.store.journal import Journal
+from imgbuild.store.remembered import Remembered
+from imgbuild.store.workdir import FOLDER
 
 DIGEST = "0123456789abcdef" * 4
 
@@ -400,27 +402,32 @@ INDEX = Index(
 INDEX_MAGIC = INDEX[: INDEX.index(b"\n") + 1]
 
 
-def _remembered(data: bytes) -> None:
-    load_project("imgbuild.yaml", _PLAIN, memory=Memory(load(data), least=1))
+def _remembered(folder: Path) -> Callable[[bytes], object]:
+    """What is read is what was kept, or nothing: the file came with a checkout, and its seal cannot be had."""
+    kept = _kept(folder)
+    path = folder / FOLDER / "memory"
+
+    def run(data: bytes) -> None:
+        path.write_bytes(data)
+        found = kept.read()
+        assert found is None or found == MEMORY, found
+
+    return run
 
 
-_PLAIN = _Files(
-    {
-        "imgbuild.yaml": b"""\
-version: 1
-vars: {style: flat}
-images:
-  a: {prompt: "{{ style }}", size: 64x64, output: a.png}
-  b: {prompt: b, size: 64x64, output: b.png, derive: [{scale: 0.5, output: c.png}]}
-"""
-    }
-)
+def _kept(folder: Path) -> Remembered:
+    return Remembered(folder, "memory", "1.0", {"HOME": str(folder), "XDG_CONFIG_HOME": str(folder)})
 
 
-def _memories() -> list[bytes]:
-    memory = Memory(least=1)
-    load_project("imgbuild.yaml", _PLAIN, memory=memory)
-    return [json.dumps(memory.value()).encode(), b"[]"]
+def _memories(folder: Path) -> list[bytes]:
+    _kept(folder).keep(MEMORY)
+    return [(folder / FOLDER / "memory").read_bytes()]
+
+
+MEMORY = {
+    "context": DIGEST,
+    "entries": {DIGEST: [14, [["a", {"prompt": "flat", "output": "a.png", "size": [64, 64]}]]]},
+}
 
 
 def _records(data: bytes) -> None:
@@ -461,12 +468,15 @@ def _base_url(data: bytes) -> None:
         named = httpx.URL(origin)
     except httpx.InvalidURL:
         raise AssertionError(f"trusted as {origin}, sent to {sent_to}") from None
-    same = (named.scheme, named.raw_host, named.port) == (sent_to.scheme, sent_to.raw_host, sent_to.port)
-    assert same, f"trusted as {origin}, sent to {sent_to}"
+    assert _whom(named) == _whom(sent_to), f"trusted as {origin}, sent to {sent_to}"
     if is_loopback(base):
         assert (
             host == "localhost" or sent_to.host in ("::1", "0:0:0:0:0:0:0:1") or is_loopback(str(sent_to))
         ), text
+
+
+def _whom(url: httpx.URL) -> tuple[str, bytes, int]:
+    return url.scheme, url.raw_host.lower(), url.port or {"http": 80, "https": 443}[url.scheme]
 
 
 ADDRESSES = (
@@ -543,7 +553,7 @@ def targets(folder: Path) -> Iterator[Target]:
         )
     yield Target("answer with pictures", _spill(folder), [*SPILLED, *ANSWERS], unreadable)
     yield Target("index", _index, [INDEX[len(INDEX_MAGIC) + 4 :]], (ValueError, TypeError, LookupError))
-    yield Target("remembered", _remembered, _memories())
+    yield Target("remembered", _remembered(folder), _memories(folder))
     yield Target("records", _records, RECORDS)
     yield Target("base_url", _base_url, ADDRESSES)
     yield Target("path", _path, PATHS, (UnsafePath,))
