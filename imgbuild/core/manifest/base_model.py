@@ -17,8 +17,7 @@ def without_extensions(data: Any) -> Any:
 class Model(BaseModel):
     """A mapping with known keys, besides those that begin with `x-`."""
 
-    # Built when it first validates: a model within another one never does so by itself.
-    model_config = ConfigDict(frozen=True, strict=True, extra="forbid", defer_build=True)
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
 
     @model_validator(mode="before")
     @classmethod
