@@ -43,6 +43,10 @@ LEFT_OPEN = re.compile(
     r"Exception ignored in: <.*\n(?:Traceback .*\n)?(?: .*\n)*ResourceWarning: unclosed (?:file|scandir iterator) .*\n"
 )
 """What Python warns of when a signal interrupts it between opening something and noting that it is open."""
+ENDING = re.compile(
+    r"Exception ignored in(?: atexit callback)?: <.*\nTraceback .*\n(?: .*\n)*KeyboardInterrupt:? ?\n"
+)
+"""What Python tells of a signal that comes while it ends: what it was to interrupt is over."""
 HELD = "HELD_SYSTEM_CALLS"
 """Set for a command, not by it: it is to ask about its system calls first."""
 
@@ -84,7 +88,7 @@ class Child:
         if not self._zygote.ended(self._number, limit):
             self.kill()
             raise AssertionError(f"a command took more than {limit:g} s\n{self.out}\n{self.err}")
-        err = LEFT_OPEN.sub("", self.err) if self._interrupted else self.err
+        err = ENDING.sub("", LEFT_OPEN.sub("", self.err)) if self._interrupted else self.err
         run = Run(self._zygote.codes[self._number], self.out, err)
         assert CANARY.decode() not in run.out + run.err
         self._out.unlink()

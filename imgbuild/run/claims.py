@@ -28,6 +28,7 @@ from imgbuild.core.errors import JournalError, StorageError
 from imgbuild.core.image import Json
 from imgbuild.core.jobs import replay
 from imgbuild.run.claim_text import MOST, Seen, is_telling, journal_lines, read_claim
+from imgbuild.run.open_jobs import is_kept
 from imgbuild.run.shared import Shared
 from imgbuild.run.shared_uploads import Uploads
 from imgbuild.store.remote import documents
@@ -84,13 +85,16 @@ class Claims:
         """Claim a key, and have what others paid for it meanwhile. Returns who has it, or None: it is ours.
 
         Only for the holder of the key's local claim. A shared cache that fails claims nothing, and stops
-        nobody.
+        nobody. Nor is anything claimed where whoever had the claim has paid for all of it: many that waited
+        would otherwise go through it one by one.
 
         Raises:
             RemoteError: it fails, and is required.
             StorageError: the local cache or journal cannot be written.
         """
         if not self._shared.writes:
+            return None
+        if key in self._watched and await asyncio.to_thread(self._is_paid, key, takes):
             return None
         who = f"imgbuild on {socket.gethostname()} (process {os.getpid()}), for {image_id}"
         holder = await asyncio.to_thread(self._take, key, who, project)
@@ -199,6 +203,11 @@ class Claims:
             if result is not None:
                 self._shared.blobs.pop(result.digest, None)
                 self._shared.bring(result.digest)
+
+    def _is_paid(self, key: str, takes: Sequence[int]) -> bool:
+        """Whether others have paid for all takes by now. What they paid for is here then."""
+        self._have(key, takes)
+        return all(is_kept(self._shared.cache, key, take) for take in takes)
 
     async def _beat(self, held: _Held) -> None:
         while self._shared.writes and not held.lost:
