@@ -46,6 +46,7 @@ COMMANDS: Mapping[str, Mapping[str, str]] = {
     },
     "Set up": {
         "init": "write a first manifest",
+        "completion": "let bash, zsh or fish complete commands, options and ids",
         "schema": "the JSON Schema of the manifest, the lock or the events",
         "emulate": "a local service to try things on, free of charge",
     },
@@ -69,6 +70,10 @@ def run(argv: Sequence[str]) -> int:
 
     Raises OSError, ImportError or MemoryError where the system refuses even what errors are reported with.
     """
+    if "_ARGCOMPLETE" in os.environ:
+        from imgbuild.commands.completing import answer
+
+        answer(COMMANDS)
     if not argv or argv[0] in ("-h", "--help", "help"):
         from imgbuild import __version__
         from imgbuild.ui.help import overview
