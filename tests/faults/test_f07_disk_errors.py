@@ -113,7 +113,7 @@ def test_real_limits_of_a_process_are_named_and_harm_nothing(
 ):
     # Fewer descriptors than these, and Python itself cannot start. A block is 512 bytes: the records alone
     # need 400 of them, and each picture some.
-    values = range(5, 32) if limit == "n" else [*range(1, 16), *range(16, 512, 16)]
+    values = range(5, 48) if limit == "n" else [*range(1, 16), *range(16, 512, 16)]
     ends = Counter()
     for value in sample(values, 4):
         work.begin()

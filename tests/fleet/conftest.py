@@ -1,4 +1,4 @@
-"""A fleet of two workers for the whole session, and a project with something to do for it."""
+"""A fleet of two workers for each file, and a project with something to do for it."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ defaults: {{provider: painter}}
 """
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def machines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], Machines]]:
     """Starts schedulers without workers."""
     from fleet_machines import Machines
@@ -51,7 +51,7 @@ def machines(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[], 
         one.close()
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def fleet(machines: Callable[[], Machines]) -> Machines:
     """A scheduler and two workers with a thread each. No test kills them."""
     found = machines()

@@ -43,6 +43,8 @@ def s3_server() -> Iterator[str]:
             return application(environ, start_response)
 
     server = make_server("127.0.0.1", 0, one_at_a_time, threaded=True)
+    # Twenty builders knock with thirty connections each.
+    server.socket.listen(1024)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     yield f"http://127.0.0.1:{server.server_port}"
