@@ -204,7 +204,8 @@ def test_one_signal_waits_for_answers_that_are_paid_for_and_for_nothing_else(
     states = {charge["state"] for charge in emulator.ledger()["charges"]}
     assert ("waiting" in run.err) == (type == "openai"), run
     assert len(_stored(project)) == (2 if type == "openai" else 0)
-    assert len(states) == 1
+    # A service may have begun with one of two tasks.
+    assert len(states - {"queued"}) <= 1
     assert len(emulator.ledger()["charges"]) == 2
     assert len(open_jobs(zygote, project)) == (0 if type == "openai" else 2)
     if type == "uniall":
