@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import time
 from collections.abc import Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -10,6 +11,7 @@ from pathlib import Path
 
 from imgbuild.core.errors import ImgbuildError
 from imgbuild.core.lock import Lock, LockedImage, parse_lock, render_lock
+from imgbuild.store.index import NO_DIGEST
 from imgbuild.store.lockfile import update
 
 INTERVAL = 1.0
@@ -34,8 +36,8 @@ class LockWriter:
         self._timer: asyncio.TimerHandle | None = None
         self._thread = ThreadPoolExecutor(1, "lock")
         self._under_way: tuple[Changes, Future[float]] | None = None
-        self.writes: list[tuple[str | None, str]] = []
-        """Each text that was found, and what was made of it."""
+        self.writes: list[tuple[bytes, bytes]] = []
+        """The digest of each text that was found, and of what was made of it."""
 
     def accept(self, id: str, entry: LockedImage) -> None:
         """Put an entry in; written soon."""
@@ -96,11 +98,15 @@ class LockWriter:
 
         def merge(text: str | None) -> str:
             made = merged(text, self._path.name, changes)
-            self.writes.append((text, made))
+            self.writes.append((_digest(text), _digest(made)))
             return made
 
         update(self._path, merge)
         return time.monotonic() - began
+
+
+def _digest(text: str | None) -> bytes:
+    return NO_DIGEST if text is None else hashlib.sha256(text.encode()).digest()
 
 
 def merged(text: str | None, name: str, changes: Changes) -> str:

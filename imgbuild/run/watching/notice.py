@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import platform
 from collections.abc import Callable, Collection
 from contextlib import suppress
 
@@ -13,8 +14,8 @@ _QUIET, _MOST = 30, 200
 """Milliseconds: what has to pass without another event, and what passes at most in a stream of them.
 
 The first is a step: the wait is once or twice as long, about 50 ms."""
-_POLL = 300
-"""Milliseconds between two looks where the system tells nothing."""
+_LOOK = 0.3
+"""Seconds between two looks where the system tells nothing."""
 
 
 class Notice:
@@ -25,7 +26,7 @@ class Notice:
         self._on_polling = on_polling
         self._folders: frozenset[tuple[str, int]] = frozenset()
         self._task: asyncio.Task[None] | None = None
-        self._polling: bool | None = None
+        self._is_told = _is_told()
 
     async def follow(self, folders: Collection[str]) -> None:
         """Follow these folders and no others. What happened just before has to be looked for once more.
@@ -52,29 +53,45 @@ class Notice:
 
     async def _listen(self, folders: list[str]) -> None:
         try:
-            await self._events(folders)
+            if self._is_told:
+                await self._hear(folders)
         except FileNotFoundError:
             # A folder has gone in the same moment: `follow` is called again, with those that there are.
             self._tell()
+            return
         except (OSError, RuntimeError) as error:
             # Most often the system's limit of watched folders (on Linux fs.inotify.max_user_watches).
-            self._polling = True
+            self._is_told = False
             self._on_polling(str(error).partition(" about ")[0].rstrip("."))
-            await self._events(folders)
+        if not self._is_told:
+            await self._look()
 
-    async def _events(self, folders: list[str]) -> None:
+    async def _hear(self, folders: list[str]) -> None:
         events = awatch(
             *folders,
             watch_filter=None,
             debounce=_MOST,
             step=_QUIET,
             recursive=False,
-            force_polling=self._polling,
-            poll_delay_ms=_POLL,
-            ignore_permission_denied=self._polling,
+            force_polling=False,
         )
         async for _ in events:
             self._tell()
+
+    async def _look(self) -> None:
+        # Not as watchfiles does it, which compares times in whole seconds and misses the second of two saves.
+        delay = os.environ.get("WATCHFILES_POLL_DELAY_MS", "")
+        while True:
+            await asyncio.sleep(int(delay) / 1000 if delay.isdecimal() else _LOOK)
+            self._tell()
+
+
+def _is_told() -> bool:
+    """Whether the system tells of changes: by watchfiles' variable, or its rule (not in WSL)."""
+    forced = os.environ.get("WATCHFILES_FORCE_POLLING")
+    if forced:
+        return forced.lower() in ("false", "disable", "disabled")
+    return "microsoft-standard" not in platform.uname().release.lower()
 
 
 def _inode(folder: str) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import time
 from collections.abc import Callable
 from dataclasses import replace
@@ -21,7 +20,6 @@ from imgbuild.run.outputs import Outputs
 from imgbuild.run.signing import Signer
 from imgbuild.run.watching.office import Office
 from imgbuild.run.workspace import Workspace
-from imgbuild.store.index import NO_DIGEST
 
 _SECOND_THOUGHTS = 0.3
 """Seconds for which a failure is kept back: if a save comes meanwhile, it was that of half a change."""
@@ -104,15 +102,15 @@ class Round:
     @property
     def lock_digests(self) -> frozenset[bytes]:
         """What this has made of the lock so far."""
-        return frozenset(_digest(made) for _, made in self._lock.writes)
+        return frozenset(made for _, made in self._lock.writes)
 
     def lock_left(self) -> bytes | None:
         """The lock's digest after the last write; None where somebody else has written in between."""
         left = self._planned_lock
         for found, made in self._lock.writes:
-            if _digest(found) != left:
+            if found != left:
                 return None
-            left = _digest(made)
+            left = made
         return left
 
     async def aclose(self) -> None:
@@ -146,10 +144,6 @@ class Round:
             for event in told:
                 self._events(event)
         return summary
-
-
-def _digest(text: str | None) -> bytes:
-    return NO_DIGEST if text is None else hashlib.sha256(text.encode()).digest()
 
 
 class _Events:
