@@ -62,7 +62,7 @@ class DiskFacts:
 
     def on_disk(self, path: str) -> str | None:
         """The digest of what lies at an output's path now."""
-        return digest_output(f"{self._root}/{path}", lambda: self._observed.digest(path))
+        return digest_output(f"{self._root}/{path}", lambda now: self._observed.digest(path, now))
 
     def unsigned(self, digest: str, path: str) -> bool:
         """Whether these bytes are at hand and hold no content credentials."""
@@ -78,18 +78,18 @@ class DiskFacts:
         return encoder(format)
 
 
-def digest_output(path: str | Path, digest: Callable[[], str] | None = None) -> str | None:
+def digest_output(path: str | Path, digest: Callable[[os.stat_result], str] | None = None) -> str | None:
     """The digest of an output file; a word that no digest can be for a link or a folder; None if absent.
 
-    `digest`: how to have it, where not by reading the file. Raises StorageError.
+    `digest`: how to have it from a regular file's status, where not by reading it. Raises StorageError.
     """
     try:
-        mode = os.lstat(path).st_mode
+        now = os.lstat(path)
     except (FileNotFoundError, NotADirectoryError, ValueError):
         # Also where the system has no name for it, in a locale that lacks its letters.
         return None
-    if stat.S_ISLNK(mode):
+    if stat.S_ISLNK(now.st_mode):
         return SYMLINK
-    if not stat.S_ISREG(mode):
+    if not stat.S_ISREG(now.st_mode):
         return NOT_A_FILE
-    return digest() if digest else digest_file(Path(path))
+    return digest(now) if digest else digest_file(Path(path))

@@ -26,7 +26,7 @@ class DiskFiles:
     def __init__(self, root: Path, observed: Observed | None = None) -> None:
         self._root = root
         self._observed = observed
-        self._folders: dict[str, str | None] = {}
+        self._folders: dict[str, tuple[str | None, bool]] = {}
 
     def read(self, path: str, limit: int) -> bytes:
         """A regular file's bytes, at most `limit`. Raises FileProblem."""
@@ -75,10 +75,21 @@ class DiskFiles:
         """Why a file cannot be written inside the project, or None."""
         folder = path.rpartition("/")[0]
         if folder not in self._folders:
-            self._folders[folder] = self._folder_problem(folder)
-        if self._folders[folder]:
-            return self._folders[folder]
+            self._folders[folder] = self._folder_problem(folder), self._has_folders(folder)
+        problem, has_folders = self._folders[folder]
+        if problem or not has_folders:
+            return problem
         return "is a folder" if os.path.isdir(f"{self._root}/{path}") else None  # noqa: PTH112 - for each image
+
+    def _has_folders(self, folder: str) -> bool:
+        """Whether any of a folder's names can be a folder: to list them is cheaper than to ask of each."""
+        try:
+            with os.scandir(self._root / folder) as entries:
+                return any(entry.is_dir() for entry in entries)
+        except FileNotFoundError:
+            return False
+        except (OSError, ValueError):
+            return True
 
     def _folder_problem(self, folder: str) -> str | None:
         try:

@@ -25,6 +25,7 @@ from imgbuild.store.index import (
     facts_of,
     index_path,
     names_in,
+    status_in,
     status_of,
 )
 from imgbuild.store.remembered import ensure_token
@@ -70,14 +71,14 @@ class Observed:
         """Believe what was noted on another occasion, too, as long as the files have the same status."""
         self._earlier = {**earlier, **self._before()}
 
-    def digest(self, path: str) -> str:
+    def digest(self, path: str, now: os.stat_result | None = None) -> str:
         """The SHA-256 of a file's content, in hex; its bytes are read only if its status is new.
 
-        Raises StorageError.
+        `now`: its own status, where that was just looked at. Raises StorageError.
         """
         full = f"{self._root}/{path}"
         known = self._seen.get(path) or self._before().get(path)
-        if known is None or known[0] != _status_if_any(full):
+        if known is None or known[0] != (status_in(now) if now else _status_if_any(full)):
             with storage_errors("read", Path(full)):
                 if os.path.islink(full):
                     return self.digest(self._past_links(path))

@@ -154,9 +154,13 @@ def believable(status: Status, looked_at: int) -> Status:
 def status_of(path: str) -> Status:
     """A file's, folder's or link's own status; `ABSENT` for none. Raises OSError."""
     try:
-        now = os.lstat(path)
+        return status_in(os.lstat(path))
     except (FileNotFoundError, NotADirectoryError):
         return ABSENT
+
+
+def status_in(now: os.stat_result) -> Status:
+    """What counts of what the system tells of a file."""
     return now.st_size, now.st_mtime_ns, now.st_ctime_ns, now.st_ino
 
 

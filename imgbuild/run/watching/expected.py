@@ -141,7 +141,7 @@ class Expected:
                 return status != ABSENT
             if status == seen[0]:
                 return False
-            found = digest_output(full, lambda: digest_of(full).hex())
+            found = digest_output(full, lambda _: digest_of(full).hex())
         except (OSError, ValueError):
             return True
         if found is None or found.encode() != seen[1]:
