@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
-from collections.abc import Mapping, Sequence
+import sys
+import time
+from _thread import start_new_thread
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from types import FrameType
 from typing import TYPE_CHECKING, Protocol, cast
 
@@ -85,13 +89,14 @@ def run(argv: Sequence[str]) -> int:
     from imgbuild.run.interruption import Interruption
 
     ending = _Ending(Interruption())
-    ending.listen()
     try:
-        return _report(argv, ending.interruption)
+        try:
+            code = ending.exit_code = _report(argv, ending)
+        finally:
+            ending.interruption.expect()
     except KeyboardInterrupt:
         return ending.exit_code
-    finally:
-        ending.interruption.expect()
+    return code
 
 
 class _Ending:
@@ -103,32 +108,62 @@ class _Ending:
     def __init__(self, interruption: Interruption) -> None:
         self.interruption = interruption
         self.exit_code = _INTERRUPTED
+        """What a process that has to end now ends with."""
         self._signals = 0
 
-    def listen(self) -> None:
+    @contextmanager
+    def listening(self) -> Iterator[None]:
+        """Within, signals are the command's; one that it did not hear of is heard at the end.
+
+        Raises:
+            KeyboardInterrupt: the user wants to end, and no build is running that could in its own way.
+        """
         for number in (signal.SIGINT, signal.SIGTERM):
             # A shell's background job ignores SIGINT, and so do we then.
             if signal.getsignal(number) is not signal.SIG_IGN:
                 signal.signal(number, self._on_signal)
+        told, sys.unraisablehook = sys.unraisablehook, self._on_unraisable
+        try:
+            yield
+            self.interruption.expect()
+        finally:
+            sys.unraisablehook = told
 
     def _on_signal(self, number: int, frame: FrameType | None) -> None:
         self._signals += 1
-        if self._signals == 1:
+        first, second = self._signals == 1, self._signals == 2
+        if first:
             self.exit_code = _TERMINATED if number == signal.SIGTERM else _INTERRUPTED
-        else:
-            self._end_soon()
-        self.interruption.request()
+            if not self.interruption.expected and _is_importing(frame):
+                # Not every module survives an exception, nor keeps it: pydantic's core panics.
+                os._exit(self.exit_code)
+        if second:
+            # Not with the module threading: it may be what the signal broke into, with a lock in its hand.
+            with suppress(RuntimeError):  # no thread is left
+                start_new_thread(self._end_soon, ())
+        # This may have broken into itself, and then the first one is still to be requested.
+        if first or self.interruption.requested:
+            self.interruption.request()
+
+    def _on_unraisable(self, what: sys.UnraisableHookArgs) -> None:
+        """The signal came while Python called what no exception leaves, a finalizer for example."""
+        if what.exc_type is not None and issubclass(what.exc_type, KeyboardInterrupt):
+            os._exit(self.exit_code)
+        sys.__unraisablehook__(what)
 
     def _end_soon(self) -> None:
         """Threads that are deep in a computation would hold up the end for as long as they need."""
-        from threading import Timer
-
-        watchdog = Timer(_PATIENCE, os._exit, (self.exit_code,))
-        watchdog.daemon = True
-        watchdog.start()
+        time.sleep(_PATIENCE)
+        os._exit(self.exit_code)
 
 
-def _report(argv: Sequence[str], interruption: Interruption) -> int:
+def _is_importing(frame: FrameType | None) -> bool:
+    while frame is not None and frame.f_code.co_filename != "<frozen importlib._bootstrap>":
+        frame = frame.f_back
+    return frame is not None
+
+
+def _report(argv: Sequence[str], ending: _Ending) -> int:
     from imgbuild import __version__
     from imgbuild.commands.arguments import glance
     from imgbuild.core.errors import ImgbuildError
@@ -143,7 +178,7 @@ def _report(argv: Sequence[str], interruption: Interruption) -> int:
     display = open_display(look.format, out, err, verbosity=look.verbosity)
     try:
         display.handle(VersionEvent(__version__, look.verb))
-        code = _execute(argv, display, interruption)
+        code = _execute(argv, display, ending)
     except ImgbuildError as error:
         display.error(error)
         code = error.exit_code
@@ -151,7 +186,7 @@ def _report(argv: Sequence[str], interruption: Interruption) -> int:
         display.note([line("interrupted")])
         raise
     except Exception as error:
-        if interruption.requested:
+        if ending.interruption.requested:
             # The signal broke into a clean-up that could not take it, e.g. that of argparse.
             display.note([line("interrupted")])
             raise KeyboardInterrupt from None
@@ -193,7 +228,7 @@ def _secrets(argv: Sequence[str]) -> Sequence[str]:
     return known_secrets(Path(args.directory or ".", args.file or MANIFEST), os.environ)
 
 
-def _execute(argv: Sequence[str], display: Display, interruption: Interruption) -> int:
+def _execute(argv: Sequence[str], display: Display, ending: _Ending) -> int:
     from importlib import import_module
 
     from imgbuild.commands.arguments import Parser, add_common, split
@@ -209,6 +244,6 @@ def _execute(argv: Sequence[str], display: Display, interruption: Interruption) 
         args = parser.read(rest)
     except SystemExit:  # argparse has printed the command's help
         return 0
-    return command.run(
-        args, Context(display, os.environ, interruption, args.directory, args.file, args.profile)
-    )
+    context = Context(display, os.environ, ending.interruption, args.directory, args.file, args.profile)
+    with ending.listening():
+        return command.run(args, context)

@@ -43,10 +43,6 @@ LEFT_OPEN = re.compile(
     r"Exception ignored in: <.*\n(?:Traceback .*\n)?(?: .*\n)*ResourceWarning: unclosed (?:file|scandir iterator) .*\n"
 )
 """What Python warns of when a signal interrupts it between opening something and noting that it is open."""
-ENDING = re.compile(
-    r"Exception ignored in(?: atexit callback)?: <.*\nTraceback .*\n(?: .*\n)*KeyboardInterrupt:? ?\n"
-)
-"""What Python tells of a signal that comes while it ends: what it was to interrupt is over."""
 HELD = "HELD_SYSTEM_CALLS"
 """Set for a command, not by it: it is to ask about its system calls first."""
 
@@ -88,7 +84,7 @@ class Child:
         if not self._zygote.ended(self._number, limit):
             self.kill()
             raise AssertionError(f"a command took more than {limit:g} s\n{self.out}\n{self.err}")
-        err = ENDING.sub("", LEFT_OPEN.sub("", self.err)) if self._interrupted else self.err
+        err = LEFT_OPEN.sub("", self.err) if self._interrupted else self.err
         run = Run(self._zygote.codes[self._number], self.out, err)
         assert CANARY.decode() not in run.out + run.err
         self._out.unlink()
@@ -99,17 +95,20 @@ class Child:
 class Zygote:
     """The process, and the commands that it runs. Threads may share it."""
 
-    def __init__(self, folder: Path) -> None:
-        """`folder` is where the outputs of the commands lie until they are read."""
+    def __init__(self, folder: Path, program: str = __file__, **environ: str) -> None:
+        """`folder` is where the outputs of the commands lie until they are read.
+
+        `program` is what to run instead of this file; keywords are set in its environment.
+        """
         # As little as a command gets itself: what Python decides when it starts is decided here.
-        environ = {"PATH": os.environ["PATH"], "HOME": str(folder), "PYTHONWARNINGS": "error"}
+        least = {"PATH": os.environ["PATH"], "HOME": str(folder), "PYTHONWARNINGS": "error"}
         paths = (Path(imgbuild.__file__).parent.parent, Path(__file__).parent)
-        environ["PYTHONPATH"] = os.pathsep.join(map(str, paths))
+        least["PYTHONPATH"] = os.pathsep.join(map(str, paths))
         self._folder = folder
         self._process = subprocess.Popen(
-            [sys.executable, __file__],
+            [sys.executable, program],
             cwd=folder,
-            env=environ,
+            env={**least, **environ},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             bufsize=0,

@@ -22,6 +22,15 @@ class Stopped(ImgbuildError):
         super().__init__("the build was interrupted", remedy="build again: what is in flight is gone on with")
 
 
+class Broken(KeyboardInterrupt):
+    """What a request breaks into whatever runs with.
+
+    Not its base itself: once that has left code that `exec` was given as a text (which is how dataclasses are
+    made), Python ends the process by SIGINT in the end, whatever becomes of the exception (CPython's
+    `run_eval_code_obj`).
+    """
+
+
 class Interruption:
     """Whether the user has asked to end. A signal handler tells; a running build attaches its event loop."""
 
@@ -48,20 +57,31 @@ class Interruption:
         """To be called from a signal handler of the main thread.
 
         Raises:
-            KeyboardInterrupt: no build is running that could end in its own way.
+            KeyboardInterrupt: no build is running that could end in its own way. Only the first request
+                raises it: what that leads to must not be broken into.
         """
         first, self._requested = not self._requested, True
         if self._loop is not None and self._task is not None:
             self._loop.call_soon_threadsafe(self._tell if first else self._task.cancel)
-        elif not self._expected:
-            raise KeyboardInterrupt
+        elif first and not self._expected:
+            raise Broken
+
+    @property
+    def expected(self) -> bool:
+        """Whether a request breaks into nothing."""
+        return self._expected
 
     def expect(self) -> None:
         """From now on a request breaks into nothing: a build begins, or all is over.
 
         An event loop that is being made, and what is cleaned up at the end, could not take it.
+
+        Raises:
+            KeyboardInterrupt: what an earlier request raised was lost, in a finalizer or in a library.
         """
-        self._expected = True
+        lost, self._expected = self._requested and not self._expected, True
+        if lost:
+            raise Broken
 
     @contextmanager
     def attached(self) -> Iterator[None]:

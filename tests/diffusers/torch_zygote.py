@@ -6,17 +6,13 @@ Commands that it runs write down which files they open, if the environment names
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
-import threading
 import warnings
 from pathlib import Path
 from typing import Any
 
 import zygote
 from zygote import Zygote
-
-import imgbuild
 
 OPENED = "OPENED_FILES"
 """Set for a command: where it writes the names of files of models, and of pictures, that Python opens in it."""
@@ -27,32 +23,15 @@ class TorchZygote(Zygote):
     """The process, and the commands that it runs."""
 
     def __init__(self, folder: Path) -> None:
-        here = Path(__file__)
-        paths = (Path(imgbuild.__file__).parent.parent, here.parent.parent, here.parent)
-        self._folder = folder
         self.hub = folder / "hub"
-        self._process = subprocess.Popen(
-            [sys.executable, __file__],
-            cwd=folder,
-            env={
-                "PATH": os.environ["PATH"],
-                "HOME": str(folder),
-                "PYTHONWARNINGS": "error",
-                "PYTHONPATH": os.pathsep.join(map(str, paths)),
-                # It is read when the package is imported.
-                "HF_HUB_CACHE": str(folder / "hub"),
-                # Threads that wait for each other on a busy machine take most of the time.
-                "OMP_NUM_THREADS": "1",
-            },
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            bufsize=0,
+        super().__init__(
+            folder,
+            __file__,
+            # It is read when the package is imported.
+            HF_HUB_CACHE=str(self.hub),
+            # Threads that wait for each other on a busy machine take most of the time.
+            OMP_NUM_THREADS="1",
         )
-        self._guard = threading.RLock()
-        self._unread = b""
-        self._last = 0
-        self._pids: dict[int, int] = {}
-        self.codes: dict[int, int] = {}
 
 
 def _note(event: str, arguments: tuple[Any, ...]) -> None:

@@ -35,8 +35,8 @@ SIZES = ("64x64", "96x48", "48x96")
 QUALITIES = {"low": 0.01, "medium": 0.04}
 FORMATS = ("png", "webp", "jpg")
 STYLE = "refs/style.png"
-INTERRUPTED = {signal.SIGKILL: (-9,), signal.SIGINT: (130, -2), signal.SIGTERM: (143, -15)}
-"""Exit codes. While the interpreter goes, a signal has its usual effect again: a shell reports the same number."""
+INTERRUPTED = {signal.SIGKILL: -9, signal.SIGINT: 130, signal.SIGTERM: 143}
+"""Exit codes."""
 
 Wish = tuple[str, str]
 """Prompt and quality: what the bill and the cache have in common."""
@@ -100,7 +100,7 @@ class Shot:
     milliseconds: int
 
     def at(self, child: Child) -> None:
-        # Before its first word a signal ends a command as it ends any program.
+        # Before its first word it may be so young that signals are still Python's own.
         while self.number != signal.SIGKILL and child.running and not child.out:
             time.sleep(0.001)
         time.sleep(self.milliseconds / 1000)
@@ -166,7 +166,7 @@ class World:
             if shot:
                 shot.at(child)
             run = child.wait()
-            self._ended(run, (*codes, *INTERRUPTED[shot.number]) if shot else codes)
+            self._ended(run, (*codes, INTERRUPTED[shot.number]) if shot else codes)
         return run
 
     def run_together(self, who: list[Checkout], shot: Shot | None, *words: str) -> list[Run]:
@@ -179,7 +179,7 @@ class World:
                 shot.at(children[0])
             runs = [child.wait() for child in children]
             for run in runs:
-                self._ended(run, (0, 1, *INTERRUPTED[shot.number]) if shot else (0, 1))
+                self._ended(run, (0, 1, INTERRUPTED[shot.number]) if shot else (0, 1))
         return runs
 
     @contextmanager

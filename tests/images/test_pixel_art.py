@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -14,6 +17,18 @@ from imgbuild.core.errors import BadImageError
 from imgbuild.images.vips import pyvips
 
 GAME_BOY = ("#0f380f", "#306230", "#8bac0f", "#9bbc0f")
+SIDES = st.integers(1, 60)
+RANDOMS = st.randoms(use_true_random=False)
+
+
+@contextmanager
+def made_of_noise(width: int, height: int, alpha: bool, random: Any, **operations: int) -> Iterator[Path]:
+    """What becomes of a picture with all kinds of pixels."""
+    data = random.randbytes(width * height * (4 if alpha else 3))
+    with TemporaryDirectory() as folder:
+        source, to = Path(folder, "a.png"), Path(folder, "out.png")
+        make(stored(raw(width, height, data), source), to, recipe(**operations))
+        yield to
 
 
 def noise(width: int, height: int, seed: int = 1) -> pyvips.Image:
@@ -24,20 +39,11 @@ def noise(width: int, height: int, seed: int = 1) -> pyvips.Image:
 
 
 @settings(max_examples=40, deadline=None)
-@given(
-    st.integers(1, 40),
-    st.integers(1, 40),
-    st.integers(1, 12),
-    st.booleans(),
-    st.randoms(use_true_random=False),
-)
+@given(SIDES, SIDES, st.integers(1, 12), st.booleans(), RANDOMS)
 def test_every_square_of_the_grid_has_one_colour(
     width: int, height: int, side: int, alpha: bool, random: object
 ) -> None:
-    data = random.randbytes(width * height * (4 if alpha else 3))  # type: ignore[attr-defined]
-    with TemporaryDirectory() as folder:
-        source, to = Path(folder, "a.png"), Path(folder, "out.png")
-        make(stored(raw(width, height, data), source), to, recipe(grid=side))
+    with made_of_noise(width, height, alpha, random, grid=side) as to:
         found = opened(to)
         assert (found.width, found.height) == (width, height)
         shown, bands = bytes(found.write_to_memory()), found.bands
@@ -72,20 +78,11 @@ def test_a_square_that_is_hardly_visible_is_empty(tmp_path: Path) -> None:
 
 
 @settings(max_examples=40, deadline=None)
-@given(
-    st.integers(2, 256),
-    st.integers(1, 60),
-    st.integers(1, 60),
-    st.booleans(),
-    st.randoms(use_true_random=False),
-)
+@given(st.integers(2, 256), SIDES, SIDES, st.booleans(), RANDOMS)
 def test_a_palette_leaves_at_most_so_many_colours(
     most: int, width: int, height: int, alpha: bool, random: object
 ) -> None:
-    data = random.randbytes(width * height * (4 if alpha else 3))  # type: ignore[attr-defined]
-    with TemporaryDirectory() as folder:
-        source, to = Path(folder, "a.png"), Path(folder, "out.png")
-        make(stored(raw(width, height, data), source), to, recipe(palette=most))
+    with made_of_noise(width, height, alpha, random, palette=most) as to:
         found = colours(to)
         assert len(found) <= most
         assert all(colour[3] == 255 or colour == bytes(4) for colour in found)

@@ -93,23 +93,18 @@ def test_every_file_that_decides_is_watched_also_those_that_are_not_there_yet(pr
     project.write("content/2026/hello.md", "---\ntitle: hello\n---\nbody\n")
     session = watch(project)
     assert session.round() == {"generated": 4}
-    one = {"generated": 1}
-    project.write("prompts/style.j2", "round")
-    assert session.round() == one
-    project.write("prompts/one.j2", "a gate")
-    assert session.round() == one
-    project.write("data/rows.csv", "id,words\na,first\nb,second\nc,third\n")
-    assert session.round() == one
-    project.write("content/2026/hello.md", "---\ntitle: good day\n---\nbody\n")
-    assert session.round() == one
-    project.write("content/2026/more.md", "---\ntitle: more\n---\n")
-    assert session.round() == one
-    project.write("content/2027/new/folder.md", "---\ntitle: a new folder\n---\n")
-    assert session.round() == one
-    project.write("art/deep/x.imgbuild.yaml", "images: {x: {prompt: an x, size: 32x32, output: x.png}}\n")
-    assert session.round() == one
-    project.write("art/deep/x.imgbuild.yaml", "images: {x: {prompt: a y, size: 32x32, output: x.png}}\n")
-    assert session.round() == one
+    for name, text in (
+        ("prompts/style.j2", "round"),
+        ("prompts/one.j2", "a gate"),
+        ("data/rows.csv", "id,words\na,first\nb,second\nc,third\n"),
+        ("content/2026/hello.md", "---\ntitle: good day\n---\nbody\n"),
+        ("content/2026/more.md", "---\ntitle: more\n---\n"),
+        ("content/2027/new/folder.md", "---\ntitle: a new folder\n---\n"),
+        ("art/deep/x.imgbuild.yaml", "images: {x: {prompt: an x, size: 32x32, output: x.png}}\n"),
+        ("art/deep/x.imgbuild.yaml", "images: {x: {prompt: a y, size: 32x32, output: x.png}}\n"),
+    ):
+        project.write(name, text)
+        assert session.round() == {"generated": 1}, name
     (project.root / "content/2026/more.md").unlink()
     assert session.round() == {}
     assert len(project.lock["images"]) == 7
