@@ -17,7 +17,7 @@ from imgbuild.providers.base import FileResult, Finished, Provider, Result
 from imgbuild.run.job import make_result
 from imgbuild.run.job_log import JobLog
 from imgbuild.run.patience import POLLS, Patience
-from imgbuild.run.pixels import PixelThreads
+from imgbuild.run.pixels import OwnThreads
 from imgbuild.store.blobs import Blob
 from imgbuild.store.cache import Cache
 from imgbuild.store.encoding import to_json
@@ -29,7 +29,7 @@ Leave = Callable[[], Awaitable[None]]
 class Arrivals:
     """Brings what services give into one cache. `looks` are the threads that decode them."""
 
-    def __init__(self, cache: Cache, log: JobLog, looks: PixelThreads) -> None:
+    def __init__(self, cache: Cache, log: JobLog, looks: OwnThreads) -> None:
         self._cache = cache
         self._log = log
         self._looks = looks

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Collection, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 
@@ -30,7 +30,7 @@ from imgbuild.run.generate import Generator
 from imgbuild.run.interruption import Interruption, Stopped
 from imgbuild.run.lock_writer import LockWriter
 from imgbuild.run.outputs import Outputs, RetouchedError, Written, groups
-from imgbuild.run.pixels import PixelThreads
+from imgbuild.run.pixels import OwnThreads
 from imgbuild.run.workspace import Workspace
 from imgbuild.store.blobs import CorruptBlob, MissingBlob
 
@@ -41,6 +41,8 @@ _STATUS: Mapping[ActionKind, Status] = {
     ActionKind.GENERATE: Status.GENERATED,
     ActionKind.CONFLICT: Status.CONFLICT,
 }
+_WRITERS = 8
+"""Files that are brought back at once: their threads wait for the disk, which makes many safe in one go."""
 
 
 class Executor:
@@ -74,12 +76,16 @@ class Executor:
         self._masters: dict[str, str | None] = {}
         self._picked: dict[str, StoredResult | None] = {}
         self._done: dict[str, asyncio.Event] = {}
-        self._pixels = PixelThreads("derive", outputs.workplace.places)
+        self._pixels = OwnThreads("derive", outputs.workplace.places)
         self._derivations = asyncio.Semaphore(self._pixels.count)
+        self._writers = OwnThreads("write", _WRITERS)
+        self._writings = asyncio.Semaphore(_WRITERS)
         self._chains = chains
         self._ours = workspace.lock.output_digests()
         self.accepted: dict[str, LockedImage] = {}
         """The entries of images that are as they should be now, by id."""
+        self._obtained: set[str] = set()
+        """What was generated, or waited for, in this run: what is paid for is brought to its end."""
         self._superseded = False
         self._waiting: set[asyncio.Task[None]] = set()
 
@@ -179,6 +185,7 @@ class Executor:
                 with self._can_be_given_up():
                     await self._mend_references(action)
                     await self._generator.obtain(action)
+                self._obtained.add(action.id)
             except ImgbuildError as error:
                 failure = error
             action = await self._again(action)
@@ -280,16 +287,31 @@ class Executor:
         with self._can_be_given_up():
             if self._workspace.shared is not None:
                 await self._workspace.shared.fetch(_needed(outputs, source))
-            await self._derivations.acquire()
-        try:
+        if outputs[0].kind is not ActionKind.DERIVE:
+            # Such an output is a group by itself.
+            async with self._turn(action, self._writings):
+                restored = await self._writers.run(self._outputs.restore, outputs[0], source)
+            if restored is not None:
+                return [restored]
+        async with self._turn(action, self._derivations):
             if outputs[0].kind is ActionKind.DERIVE and action.resolved is not None:
                 self._emit(JobEvent(action.id, JobState.DERIVING, action.resolved.image.provider))
             try:
                 return await self._pixels.run(self._outputs.bring, outputs, source)
             except BadImageError as error:
                 raise _placed(error, action.image, outputs[0]) from error
+
+    @asynccontextmanager
+    async def _turn(self, action: Action, places: asyncio.Semaphore) -> AsyncIterator[None]:
+        """A place among those who write or derive. Who still waits when the user wants to end gets none."""
+        with self._can_be_given_up():
+            await places.acquire()
+        try:
+            if action.id not in self._obtained:
+                self._interruption.check()
+            yield
         finally:
-            self._derivations.release()
+            places.release()
 
     def _finish(
         self, action: Action, status: Status, paths: tuple[str, ...], failure: Failure | None = None

@@ -36,7 +36,7 @@ from imgbuild.run.fleet_tasks import MOST, FleetError, Tasks
 from imgbuild.run.fleet_values import Engine, Failed, Generated, Made, NotFetched, Piece, SharedPlace
 from imgbuild.run.interruption import Interruption
 from imgbuild.run.limits import CONCURRENCY
-from imgbuild.run.pixels import PixelThreads
+from imgbuild.run.pixels import OwnThreads
 from imgbuild.store.fsio import storage_errors
 
 if TYPE_CHECKING:
@@ -217,7 +217,7 @@ class _Elsewhere:
             settings.timeout,
         )
         # Each waits for a worker, and does nothing else.
-        self._threads = PixelThreads("fleet", MOST)
+        self._threads = OwnThreads("fleet", MOST)
 
     async def submit(self, request: Request) -> Finished:
         """Have it done, and the results in files here."""

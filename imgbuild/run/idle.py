@@ -34,7 +34,7 @@ def keep_index(workspace: Workspace, text: str, json: str, *, locked: bool) -> N
                 if isinstance(reference, FileReference):
                     observed.digest(reference.path)
             for path, output in entry.outputs.items():
-                if observed.digest(path) != output.digest:
+                if not observed.is_as(path, output.digest, output.bytes):
                     return
         if any(observed.digest(one.path) != one.digest for one in collected):
             return

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import hashlib
 import os
+import stat
 import time
 from collections.abc import Collection, Mapping
 from contextlib import suppress
@@ -87,6 +88,21 @@ class Observed:
         self._seen[path] = known
         self._note_folders(path)
         return known[1].hex()
+
+    def is_as(self, path: str, digest: str, size: int) -> bool:
+        """Whether a file has this content, of `size` bytes; noted as `digest` does.
+
+        One that has changed since the run began is not read: whoever reads the index has to do that in any
+        case, and holds it against what is noted here. Raises StorageError.
+        """
+        with storage_errors("read", self._root / path):
+            now = os.lstat(f"{self._root}/{path}")
+        status = believable(status_in(now), self._began)
+        if stat.S_ISREG(now.st_mode) and status != status_in(now):
+            self._seen[path] = (status, bytes.fromhex(digest))
+            self._note_folders(path)
+            return now.st_size == size
+        return self.digest(path, now) == digest
 
     def content(self, path: str, data: bytes) -> None:
         """Note a file that was read whole, and the links that led to it."""

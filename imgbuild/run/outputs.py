@@ -75,23 +75,20 @@ class Outputs:
             BadImageError: the master cannot be used.
             RetouchedError: a person changed the file meanwhile.
         """
-        written: list[Written] = []
         blobs = [(output, self._blob(output, source)) for output in outputs]
         to_make = [output for output, known in blobs if known is None]
         if self.locked:
             _refuse_to_sign(to_make)
         made = iter(self._derive([_recipe(output) for output in to_make]))
-        for output, known in blobs:
-            blob, target, kind = known or self._derived(output, next(made))
-            path = digest_path(output.file.path, target.digest) if output.file else output.path
-            found = output.found
-            if path != output.path:
-                # Its name was not known before: what lies there, if anything, has not been looked at.
-                found = digest_output(self.root / path)
-            if kind is not ActionKind.NONE:
-                self.put(path, blob, target, found)
-            written.append(Written(path, target, kind))
-        return written
+        return [self._place(output, *(known or self._derived(output, next(made)))) for output, known in blobs]
+
+    def restore(self, output: OutputPlan, source: LockedSource) -> Written | None:
+        """Bring one output file back from its own bytes, if it has any. None: it has to be derived.
+
+        Raises as `bring` does.
+        """
+        known = self._blob(output, source)
+        return None if known is None else self._place(output, *known)
 
     def put(self, name: str, blob: Path, target: LockedOutput, found: str | None) -> None:
         """Write a blob to an output's path, unless the file is right already.
@@ -119,6 +116,16 @@ class Outputs:
                 self._swept.add(path.parent)
                 sweep_temporaries(path.parent)
             copy_atomic(blob, path, folder)
+
+    def _place(self, output: OutputPlan, blob: Path, target: LockedOutput, kind: ActionKind) -> Written:
+        path = digest_path(output.file.path, target.digest) if output.file else output.path
+        found = output.found
+        if path != output.path:
+            # Its name was not known before: what lies there, if anything, has not been looked at.
+            found = digest_output(self.root / path)
+        if kind is not ActionKind.NONE:
+            self.put(path, blob, target, found)
+        return Written(path, target, kind)
 
     def _blob(self, output: OutputPlan, source: LockedSource) -> tuple[Path, LockedOutput, ActionKind] | None:
         """The blob with the output's bytes; None where they have to be derived."""

@@ -12,7 +12,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
-class PixelThreads:
+class OwnThreads:
     """A few threads of their own, which go with this object.
 
     libvips uses one thread a picture. What a thread had to allocate for its largest picture stays with it:

@@ -21,6 +21,8 @@ from imgbuild.store.remote.base import MAX_BLOB, Remote, RemoteError, WrongBytes
 
 _AT_ONCE = 32
 """Requests in flight: they wait for the network, not for each other."""
+_PAUSE = 0.5
+"""Seconds before a remote that failed is asked once more."""
 Wish = tuple[str, str, int]
 """What kind of thing is wanted, its key or digest, and for results the take."""
 
@@ -89,11 +91,19 @@ class Shared:
         return [one.result() for one in begun]
 
     def attempt(self, do: Callable[[], A], otherwise: A) -> A:
-        """What the remote says, or `otherwise` where it fails: once it has, it is not asked again."""
+        """What the remote says, or `otherwise` where it fails twice: then it is not asked anything any more.
+
+        Once is not enough: who goes on without it pays for what others have paid for.
+        """
         if not self.usable:
             return otherwise
         try:
-            return do()
+            try:
+                return do()
+            except RemoteError:
+                if self._stopped.wait(min(_PAUSE, self.settings.timeout)) or not self.usable:
+                    raise
+                return do()
         except WrongBytesError as error:
             self.warn("wrong", f"{error.message}; it is left out")
         except RemoteError as error:
@@ -128,7 +138,7 @@ class Shared:
         with self._lock:
             own = self._bringing.setdefault(digest, threading.Lock())
         with own:
-            if self.cache.blobs.has(digest):
+            if self.cache.blobs.has(digest) and self._vouch(digest):
                 return True
             if self.blobs.get(digest) is False:
                 return False
@@ -136,8 +146,14 @@ class Shared:
             return self.blobs[digest]
 
     def missing(self, digests: Iterable[str]) -> list[str]:
-        """Those that the local cache lacks."""
-        return [digest for digest in dict.fromkeys(digests) if not self.cache.blobs.has(digest)]
+        """Those that the local cache lacks, or has without the records that name them."""
+        has = self.cache.blobs.has
+        return [one for one in dict.fromkeys(digests) if one in self._named or not has(one)]
+
+    def unnoted(self) -> list[str]:
+        """Those that the local cache has without the records that name them."""
+        with self._lock:
+            return [digest for digest in self._named if self.cache.blobs.has(digest)]
 
     def has(self, digest: str) -> bool:
         """Whether the remote has a blob; asked only once."""
@@ -235,6 +251,20 @@ class Shared:
         new = [one for one in named if not self._is_kept(one)]
         if new:
             self.cache.note(*new)
+        return True
+
+    def _vouch(self, digest: str) -> bool:
+        """Keep the records that name a blob which came here without them. False: it is damaged."""
+        with self._lock:
+            named = self._named.pop(digest, [])
+        new = [one for one in named if not self._is_kept(one)]
+        if not new:
+            return True
+        if not self.cache.blobs.make_safe(digest):
+            with self._lock:
+                self._named[digest] = named + self._named.get(digest, [])
+            return False
+        self.cache.note(*new)
         return True
 
     def _is_kept(self, kept: StoredResult | StoredOutput) -> bool:

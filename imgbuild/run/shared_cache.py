@@ -69,9 +69,11 @@ class SharedCache:
     def finish(self) -> Collection[str]:
         """Wait for what is being sent, and let go; returns the warnings.
 
-        Raises RemoteError where the shared cache is required and something could not be sent.
+        Raises RemoteError where the shared cache is required and something could not be sent, and
+        StorageError where the local cache cannot be written.
         """
         try:
+            self.shared.each(self.shared.bring, self.shared.unnoted())
             self.uploads.finish()
             return self.shared.warnings()
         finally:

@@ -20,7 +20,7 @@ from imgbuild.run.interruption import Interruption
 from imgbuild.run.job import Job, make_entry, make_request, now, past_entry
 from imgbuild.run.job_log import JobLog
 from imgbuild.run.patience import POLLS, Patience
-from imgbuild.run.pixels import PixelThreads
+from imgbuild.run.pixels import OwnThreads
 from imgbuild.run.polls import see_end
 from imgbuild.run.purse import Purse
 from imgbuild.run.trust import origin_of
@@ -42,7 +42,7 @@ class Worker:
         self._purse = purse
         self._interruption = interruption
         # Apart from what derives files: what is paid for does not stand in line behind that.
-        self._looks = PixelThreads("look")
+        self._looks = OwnThreads("look")
         self._log = JobLog(cache, emit)
         self._arrivals = Arrivals(cache, self._log, self._looks)
         self.submitted = 0

@@ -24,6 +24,8 @@ from imgbuild.store.fsio import (
     shown,
     storage_errors,
     sweep_temporaries,
+    sync_file,
+    sync_folder,
     unique,
     write_atomic,
 )
@@ -181,6 +183,20 @@ class Blobs:
                 raise
         reason = f"the bytes of blob {digest} do not hash to its name"
         raise CorruptBlob(digest, self.quarantine(path, reason))
+
+    def make_safe(self, digest: str) -> bool:
+        """Hash a blob that is here, and make it durable: for a record that will name it.
+
+        False: it is gone, or was damaged and is in quarantine now. Raises StorageError.
+        """
+        try:
+            path = self._verified(digest, None)
+        except (MissingBlob, CorruptBlob):
+            return False
+        with storage_errors("write", path):
+            sync_file(path)
+            sync_folder(path.parent)
+        return True
 
     def quarantine(self, path: Path, reason: str) -> Path:
         """Move a file away from use and keep it, with a JSON note beside it. Raises StorageError.

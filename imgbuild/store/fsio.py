@@ -81,7 +81,8 @@ def sync_open_folder(folder: int) -> None:
             raise
 
 
-def _sync_file(path: Path) -> None:
+def sync_file(path: Path) -> None:
+    """Make a file's data durable. Raises OSError."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)
@@ -288,7 +289,7 @@ def publish(temporary: Path, path: Path, *, sync: bool = True) -> None:
     """
     with storage_errors("write", path):
         if sync:
-            _sync_file(temporary)
+            sync_file(temporary)
         temporary.replace(path)
         if sync:
             sync_folder(path.parent)

@@ -69,6 +69,7 @@ SHAPES = [
     "---\n",
     "...\n",
     "images:\n",
+    "  NAME:\n    prompt: p\n    output: out/NAME.png\n    tags: [a]\n    nine_slice: [1, 2, 3, 4]\n",
 ]  # fmt: skip
 HEADS = [
     HEAD,
@@ -176,6 +177,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Workbench:
         Edit("replace", 8, SHAPES[26].replace("NAME", "m")),
     ]
 )
+@example(edits=[Edit("insert", 4, SHAPES[-1].replace("NAME", "n")), Edit("replace", 2, plain(13))])
 @example(edits=[Edit("insert", 4, SHAPES[15].replace("NAME", "n")), Edit("insert", 6, SHAPES[16])])
 def test_a_load_that_remembers_gives_what_a_load_from_nothing_gives(
     folder: Workbench, edits: list[Edit]

@@ -84,6 +84,10 @@ class _Handler(BaseHTTPRequestHandler):
                 server.ended.wait(30)
                 self.close_connection = True
                 return
+            case "hanging once" if server.requests[self.command] == 1:
+                server.ended.wait(30)
+                self.close_connection = True
+                return
             case "busy" if server.requests[self.command] < 3:
                 self._send(503, b"later")
                 return

@@ -53,6 +53,15 @@ def test_a_build_goes_on_with_one_warning(machine, server: OddServer, emulator, 
         assert run.counts() == {"generated": 3, "submitted": 3}
 
 
+def test_one_answer_that_does_not_come_makes_nobody_pay(machine, server: OddServer, emulator):
+    machine("first").json("build")
+    server.requests.clear()
+    server.mood = "hanging once"
+    run = machine("second").json("build", "--require-remote")
+    assert (run.counts(), warnings(run)) == ({"restored": 3}, [])
+    assert len(emulator.ledger()["charges"]) == 3
+
+
 @pytest.mark.parametrize("mood", MOODS if FULL else ["failing", "garbage", "cut short", "far too long"])
 def test_no_wrong_byte_is_ever_published(machine, server: OddServer, mood: str):
     first = machine("first")

@@ -33,6 +33,8 @@ _MEMBERS = tuple(
     for f in fields(Image)
     if f.name not in _LEFT_OUT
 )
+_TUPLES = frozenset({"size", "tags", "nine_slice"})
+"""The members that are lists in JSON."""
 LEAST = 100
 _FEW = 4
 """One in so many entries may be new: with more, remembering saves nothing worth having."""
@@ -70,7 +72,8 @@ class Memory:
         self._least = least
         known = value if isinstance(value, dict) else {}
         self._context: object = known.get("context")
-        self._entries: Mapping[str, Any] = known.get("entries", {}) if self._context else {}
+        entries = known.get("entries")
+        self._entries: Mapping[str, Any] = entries if self._context and isinstance(entries, dict) else {}
         self._next: dict[str, Json] = {}
         self.used = False
         """Images came out of it: what is wrong with them is not known to its place."""
@@ -184,7 +187,8 @@ class Recalled:
     def join(self, expanded: Expansion, spent: int, reading: Reading) -> None:
         """Add the images of known entries, all in the order of the text.
 
-        Raises NotRecalled for too many, and for an output that by now cannot be written.
+        Raises NotRecalled for too many, for an output that by now cannot be written, and for what was never
+        an image.
         """
         if not self._known:
             return
@@ -200,10 +204,13 @@ class Recalled:
                 if name in expanded.by_name:
                     by_name[name] = expanded.by_name[name]
                 continue
-            cost, rows = self._known[name]
-            spent += cost
             self._notes[self._digests[name]] = self._known[name]
-            found = [*self._images(name, rows)]
+            try:
+                cost, rows = self._known[name]
+                spent += cost
+                found = [*self._images(name, rows)]
+            except (TypeError, ValueError, AttributeError):
+                raise NotRecalled from None
             images += found
             by_name[name] = [image.id for image in found]
             if any(reading.output_problem(image.output) for image in found):
@@ -219,10 +226,11 @@ class Recalled:
         for id_, members in rows:
             label = id_[len(name) + 1 : -1]
             chain = (f"image {name}", label) if label else (f"image {name}",)
-            if "size" in members or "tags" in members:
-                members = {**members, "tags": tuple(members.get("tags", ()))}
-                if "size" in members:
-                    members["size"] = self._size(*members["size"])
+            if not _TUPLES.isdisjoint(members):
+                tuples = {member: tuple(members[member]) for member in _TUPLES if member in members}
+                members = {**members, **tuples}
+                if "size" in tuples:
+                    members["size"] = self._size(*tuples["size"])
             yield Image(id=id_, name=name, origin=EntryOrigin(self._source, at, chain), **members)
 
     def _size(self, width: int, height: int) -> Size:

@@ -108,7 +108,8 @@ class BazelRemote:
         headers = self._headers if size is None else {**self._headers, "Content-Length": str(size)}
         with self._errors():
             for wait in _ATTEMPTS:
-                time.sleep(wait)
+                if wait:
+                    time.sleep(wait)
                 last = wait == _ATTEMPTS[-1]
                 with ExitStack() as stack:
                     try:
