@@ -15,15 +15,16 @@ import httpx
 import pytest
 from canary import CANARY, files_with_keys
 from hypothesis import settings
-from project_folder import ProjectFolder
+from project_folder import CERTIFICATES, ProjectFolder
 from zygote import Zygote
 
 from imgbuild.emulator.options import EmulatorOptions
 from imgbuild.emulator.server import running
 
 # A machine that is busy with other things is no reason for a law to fail.
-settings.register_profile("untimed", settings(), deadline=None)
-settings.load_profile("untimed")
+settings.register_profile("sample", settings(), deadline=None, max_examples=50)
+settings.register_profile("full", settings(), deadline=None, max_examples=200)
+settings.load_profile("full" if os.environ.get("IMGBUILD_TESTS_FULL") else "sample")
 
 # With few and slow tests, these would be what a worker is left with in the end.
 SLOW_FOLDERS = (
@@ -38,6 +39,7 @@ SLOW_FOLDERS = (
     "attacks",
     "docs",
 )
+ONE_WORKER_FOLDERS = ("diffusers",)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -45,6 +47,19 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     ranks = {name: rank for rank, name in enumerate(SLOW_FOLDERS)}
     here = Path(__file__).parent
     items.sort(key=lambda item: ranks.get(item.path.relative_to(here).parts[0], len(ranks)))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """File by file, but for folders where what a worker makes first costs more than to share the work saves."""
+    from xdist.scheduler.loadfile import LoadFileScheduling
+
+    class Scheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            whole: str = super()._split_scope(nodeid)
+            return next((name for name in ONE_WORKER_FOLDERS if f"/{name}/" in whole), whole)
+
+    return Scheduling(config, log)
 
 
 @dataclass(frozen=True)
@@ -149,6 +164,7 @@ def new_project(tmp_path: Path, zygote: Zygote) -> Callable[..., ProjectFolder]:
             "HOME": str(home),
             "IMGBUILD_CACHE_DIR": str(tmp_path / cache),
             "STUDIO_KEY": "sk-canary-7f3a",
+            "SSL_CERT_FILE": str(CERTIFICATES),
             "PYTHONWARNINGS": "error",
         }
         return ProjectFolder(root, environ, zygote)

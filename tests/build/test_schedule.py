@@ -13,7 +13,7 @@ images:
   scene:
     matrix: {{number: [{numbers}]}}
     prompt: "scene {{{{ number }}}}"
-    size: 1024x1024
+    size: 64x64
     output: "out/{{{{ number }}}}.jpg"
 """
 

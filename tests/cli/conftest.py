@@ -9,8 +9,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from zygote import Zygote
 
 REPOSITORY = Path(__file__).resolve().parents[2]
+AT_ITS_START = ("PYTHON", "LC_", "LANG")
+"""Variables that Python reads when it starts: only a process of its own sees them."""
 
 
 @dataclass(frozen=True)
@@ -19,8 +22,13 @@ class Shell:
 
     root: Path
     environ: dict[str, str]
+    zygote: Zygote
 
     def __call__(self, *arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
+        if not any(name.startswith(AT_ITS_START) for name in variables):
+            # A Shell has what a zygote needs to know of a project.
+            run = self.zygote.start(self, *arguments, **variables).wait()  # type: ignore[arg-type]
+            return subprocess.CompletedProcess(arguments, run.code, run.out, run.err)
         return subprocess.run(
             [sys.executable, "-m", "imgbuild", *arguments],
             cwd=self.root,
@@ -40,7 +48,7 @@ class Shell:
 
 
 @pytest.fixture
-def imgbuild(tmp_path: Path) -> Shell:
+def imgbuild(tmp_path: Path, zygote: Zygote) -> Shell:
     """Runs the command in `tmp_path/project`; home, cache and logs are below `tmp_path` too."""
     root = tmp_path / "project"
     root.mkdir()
@@ -54,7 +62,7 @@ def imgbuild(tmp_path: Path) -> Shell:
     }
     environ = {name: str(tmp_path / folder) for name, folder in folders.items()}
     environ |= {"PATH": os.environ["PATH"], "PYTHONPATH": str(REPOSITORY), "LC_ALL": "C.UTF-8"}
-    return Shell(root, environ)
+    return Shell(root, environ, zygote)
 
 
 @pytest.fixture

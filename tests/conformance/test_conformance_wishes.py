@@ -32,7 +32,7 @@ from imgbuild.core.plan.resolve import resolve
 from imgbuild.images.card import draw_card
 from imgbuild.providers.base import Provider, ProviderSettings, ReferenceFile, Request
 
-EXAMPLES = 3000 if os.environ.get("IMGBUILD_TESTS_FULL") else 100
+EXAMPLES = 3000 if os.environ.get("IMGBUILD_TESTS_FULL") else 40
 ACCEPTED = "[fault:402]"
 """Strikes once the request was read and found right: it says "accepted" without a picture being drawn."""
 

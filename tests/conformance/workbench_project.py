@@ -14,6 +14,7 @@ from typing import Any
 
 import httpx
 from dialects import manifest
+from project_folder import CERTIFICATES
 from zygote import Zygote
 
 from imgbuild.emulator.options import EmulatorOptions
@@ -103,6 +104,7 @@ class Folder:
             "HOME": str(home),
             "IMGBUILD_CACHE_DIR": str(self.home / "cache"),
             "CONFORMANCE_KEY": CANARY,
+            "SSL_CERT_FILE": str(CERTIFICATES),
             "PYTHONWARNINGS": "error",
         }
 

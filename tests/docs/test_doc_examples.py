@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 from doc_pages import PAGES, ROOT, Reader, alike, blocks
+from zygote import Zygote
 
 from imgbuild.core.image import Size
 from imgbuild.core.plan.capabilities import UnknownModel
@@ -21,9 +22,9 @@ _LINKED = (*PAGES, ROOT / "CHANGELOG.md", ROOT / "CONTRIBUTING.md")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_a_page_tells_what_really_happens(page: Path, tmp_path: Path) -> None:
+def test_a_page_tells_what_really_happens(page: Path, tmp_path: Path, zygote: Zygote) -> None:
     differences: list[str] = []
-    with Reader(tmp_path.resolve()) as reader:
+    with Reader(tmp_path.resolve(), zygote) as reader:
         for block in blocks(page.read_text(encoding="utf-8")):
             for step, said in reader.follow(block):
                 if not alike(step.expected, said):

@@ -6,6 +6,7 @@ import hashlib
 import itertools
 import json
 import os
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -190,6 +191,28 @@ def share(items: Iterable[T], number: int, k: int) -> list[T]:
     if os.environ.get("IMGBUILD_TESTS_FULL"):
         return every
     return [every[(number * k + n) % len(every)] for n in range(k)]
+
+
+def batches(cases: Iterable[T], size: int) -> list[list[tuple[int, T]]]:
+    """All the cases, numbered, so many at a time: those of one batch begin with the same build."""
+    numbered = list(enumerate(cases))
+    return [numbered[start : start + size] for start in range(0, len(numbered), size)]
+
+
+class Saved:
+    """A project and its cache as they are now, to come back to."""
+
+    def __init__(self, site: Site, aside: Path) -> None:
+        """`aside` is a folder that does not exist yet."""
+        self._places = {aside / "project": site.project.root, aside / "cache": site.cache}
+        for copy, place in self._places.items():
+            shutil.copytree(place, copy, symlinks=True)
+
+    def bring_back(self) -> None:
+        """Whatever has become of them."""
+        for copy, place in self._places.items():
+            shutil.rmtree(place)
+            shutil.copytree(copy, place, symlinks=True)
 
 
 def run_with_permissions(project: ProjectFolder, *words: str) -> Run:

@@ -179,6 +179,8 @@ def test_where_nothing_was_sent_nothing_is_charged_or_left_open(
             "untrusted certificate": untrusted.url,
         }[how]
         write_all(project, url, deadline="3s", timeout="4s")
+        # Tests trust the certificate of their own servers; a machine does not.
+        del project.environ["SSL_CERT_FILE"]
         run = zygote.json(project, "build", code=1, IMGBUILD_TRUSTED_ORIGINS="http://gateway.invalid")
         count(len(IDS))
     assert failures(run) == dict.fromkeys(IDS, "transient")

@@ -60,7 +60,7 @@ def test_builds_at_once_pay_once_and_say_for_whom_they_wait(
     emulator = start_emulator(latency=0.2)
     number = 2 if who.startswith("two") else 3
     chance = random.Random(who)
-    for round in sample(ROUNDS, 5 if who == "two builds" else 2):
+    for round in sample(ROUNDS, 3 if who == "two builds" else 2):
         first = new_project("first")
         others = [first] * (number - 1)
         if who.endswith("checkouts"):
@@ -118,7 +118,7 @@ def test_two_threads_of_one_program_pay_once(
     monkeypatch: pytest.MonkeyPatch,
 ):
     emulator = start_emulator(latency=0.2)
-    for round in sample(ROUNDS, 5):
+    for round in sample(ROUNDS, 3):
         project = new_project("program")
         write(project, emulator.url, round)
         for name in ("STUDIO_KEY", "IMGBUILD_CACHE_DIR", "HOME"):

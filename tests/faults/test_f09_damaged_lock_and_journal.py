@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from invariants import check_invariants
 from project_folder import ProjectFolder
-from stored import Site, failures, share, warnings
+from stored import Site, batches, failures, share, warnings
 
 IMAGES: dict[str, dict[str, Any]] = {"hero": {"takes": 2}, "icon": {}}
 FAULT = "[fault:drop-after-accept:1]"
@@ -105,23 +105,25 @@ def is_refused(site: Site, words: Sequence[str]) -> None:
     assert "\n" not in error["message"]
 
 
-@pytest.mark.parametrize(("number", "how"), list(enumerate(LOCKS)))
+@pytest.mark.parametrize("some", batches(LOCKS, 7))
 def test_a_lock_that_cannot_be_read_stops_every_command_and_stays_as_it_is(
-    site: Site, count: Any, number: int, how: str
+    site: Site, count: Any, some: list[tuple[int, str]]
 ) -> None:
     site.write(IMAGES)
     site.run("build")
     lock = site.project.root / "imgbuild.lock"
-    bad = LOCKS[how](lock.read_bytes())
-    assert bad != lock.read_bytes()
-    lock.write_bytes(bad)
+    good = lock.read_bytes()
     site.change("icon", prompt="another picture of icon")
     site.output().unlink()
-    stamp = lock.stat().st_mtime_ns
-    for words in share(COMMANDS, number, 2):
-        count(1)
-        is_refused(site, words)
-        assert (lock.read_bytes(), lock.stat().st_mtime_ns) == (bad, stamp)
+    for number, how in some:
+        bad = LOCKS[how](good)
+        assert bad != good, how
+        lock.write_bytes(bad)
+        stamp = lock.stat().st_mtime_ns
+        for words in share(COMMANDS, number, 2):
+            count(1)
+            is_refused(site, words)
+            assert (lock.read_bytes(), lock.stat().st_mtime_ns) == (bad, stamp), (how, words)
     assert not site.output().exists()
     assert site.paid() == 3
 
@@ -320,28 +322,30 @@ REFUSED = (["build"], ["build", "--retry-ambiguous"], ["reroll", "hero"])
 LOOKS = (["plan"], ["jobs"], ["explain", "hero"], ["show", "hero"], ["list", "--status"])
 
 
-@pytest.mark.parametrize(("number", "how"), list(enumerate(JOURNALS)))
+@pytest.mark.parametrize("some", batches(JOURNALS, 5))
 def test_a_journal_that_is_damaged_otherwise_is_refused_and_only_its_image_is_left_out(
-    site: Site, count: Any, number: int, how: str
+    site: Site, count: Any, some: list[tuple[int, str]]
 ) -> None:
     path = half_paid(site)
-    bad = JOURNALS[how](lines_of(path))
-    path.write_bytes(bad)
-    for words in share(REFUSED, number, 2):
-        count(1)
-        run = site.run(*words, code=1)
-        assert list(failures(run)) == ["hero"]
-        message = failures(run)["hero"]
-        assert str(path) in message
-        assert "move the file away" in message
-        assert path.read_bytes() == bad
-    site.run("build", "icon")
-    assert not site.output().exists()
-    for words in share(LOOKS, number, 2):
-        told = site.zygote.run(site.project, *words)
-        assert told.code in (0, 1)
-        assert path.read_bytes() == bad
-    assert path.name in site.zygote.run(site.project, "jobs").err
+    good = lines_of(path)
+    for number, how in some:
+        bad = JOURNALS[how](good)
+        path.write_bytes(bad)
+        for words in share(REFUSED, number, 2):
+            count(1)
+            run = site.run(*words, code=1)
+            assert list(failures(run)) == ["hero"], how
+            message = failures(run)["hero"]
+            assert str(path) in message, how
+            assert "move the file away" in message, how
+            assert path.read_bytes() == bad, how
+        site.run("build", "icon")
+        assert not site.output().exists(), how
+        for words in share(LOOKS, number, 2):
+            told = site.zygote.run(site.project, *words)
+            assert told.code in (0, 1), how
+            assert path.read_bytes() == bad, how
+        assert path.name in site.zygote.run(site.project, "jobs").err, how
     assert site.paid() == 2
     path.unlink()
     site.run("build")

@@ -3,14 +3,23 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
 import sqlite3
 from collections.abc import Callable
+from copy import deepcopy
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import httpx
 import pytest
 from invariants import Snapshot, check_invariants, read_cache
 from project_folder import STUDIO, ProjectFolder, Run
 from zygote import Zygote
+
+from imgbuild.emulator.options import EmulatorOptions
+from imgbuild.emulator.server import running
 
 IMAGES = """\
 images:
@@ -19,11 +28,40 @@ images:
 """
 
 
+@dataclass(frozen=True)
+class Built:
+    """A folder with a project that was built, and its cache; and the bill."""
+
+    folder: Path
+    bill: dict[str, Any]
+
+
+@pytest.fixture(scope="module")
+def once(tmp_path_factory: pytest.TempPathFactory, zygote: Zygote) -> Built:
+    folder = tmp_path_factory.mktemp("once")
+    for name in ("project", "home"):
+        (folder / name).mkdir()
+    environ = {
+        "PATH": os.environ["PATH"],
+        "HOME": str(folder / "home"),
+        "IMGBUILD_CACHE_DIR": str(folder / "cache"),
+        "STUDIO_KEY": "sk-canary-7f3a",
+    }
+    project = ProjectFolder(folder / "project", environ, zygote)
+    with running(EmulatorOptions(latency=0)) as url:
+        project.manifest(STUDIO.format(url=url) + IMAGES)
+        zygote.json(project, "build")
+        bill = httpx.get(f"{url}/_emulate/ledger", trust_env=False, verify=False).raise_for_status().json()
+    check_invariants(project, bill)
+    return Built(folder, bill)
+
+
 @pytest.fixture
-def built(project: ProjectFolder, emulator, zygote: Zygote) -> ProjectFolder:
-    project.manifest(STUDIO.format(url=emulator.url) + IMAGES)
-    zygote.json(project, "build")
-    check_invariants(project, emulator.ledger())
+def built(project: ProjectFolder, once: Built) -> ProjectFolder:
+    """A copy of it."""
+    shutil.copytree(once.folder / "project", project.root, dirs_exist_ok=True)
+    shutil.copytree(once.folder / "cache", cache(project))
+    check_invariants(project, once.bill)
     return project
 
 
@@ -83,8 +121,8 @@ def test_a_broken_invariant_is_named(built: ProjectFolder, name: str):
     (built.root / ".imgbuild/log").unlink(missing_ok=True)
 
 
-def test_a_second_charge_is_found_unless_it_was_reported_as_unknown(built: ProjectFolder, emulator):
-    ledger = emulator.ledger()
+def test_a_second_charge_is_found_unless_it_was_reported_as_unknown(built: ProjectFolder, once: Built):
+    ledger = deepcopy(once.bill)
     ledger["charges"].append(ledger["charges"][0])
     prompt = ledger["charges"][0]["prompt"]
     with pytest.raises(AssertionError, match="I3: 2 takes of"):
