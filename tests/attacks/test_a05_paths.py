@@ -241,6 +241,7 @@ def swapping(folder: Path, outside: Path) -> Iterator[None]:
         other.wait()
 
 
+@pytest.mark.timeout(1800)
 def test_a_folder_that_is_swapped_for_a_link_all_the_time_leads_no_output_out(project: ProjectFolder) -> None:
     """The writer itself in a loop, thousands of times, while the folder is a link half of the time."""
     from imgbuild.core.errors import StorageError
@@ -268,6 +269,7 @@ def test_a_folder_that_is_swapped_for_a_link_all_the_time_leads_no_output_out(pr
     assert tree(outside) == {"victim.png": b"mine"}
 
 
+@pytest.mark.timeout(1800)
 def test_a_file_that_is_swapped_for_a_link_all_the_time_is_never_read_from_outside(
     project: ProjectFolder,
 ) -> None:
