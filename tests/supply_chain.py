@@ -15,6 +15,8 @@ EXTRAS = ("emulate", "remote", "ui")
 """What a user installs: tools for development may be of any age."""
 TOOLS = ("hypothesis", "jsonschema", "pytest", "pytest-timeout")
 AREAS = ("tests/core", "tests/cli", "tests/build")
+WORDED = "tests/cli/test_schemas.py::test_schema_prints_exactly_the_committed_file[manifest]"
+"""The same schema is worded otherwise by every pydantic; the committed file is today's."""
 
 
 def lower_bounds() -> list[str]:
@@ -36,6 +38,7 @@ def lowest() -> int:
         pip = _environment(Path(folder, "venv"))
         _run(pip, "install", "-q", "-c", str(constraints), f"{ROOT}[{','.join(EXTRAS)}]", *TOOLS)
         command = [pip.with_name("python"), "-m", "pytest", "-q", "-p", "no:cacheprovider", *AREAS]
+        command += ["--deselect", WORDED]
         return subprocess.run(command, cwd=ROOT).returncode
 
 
