@@ -16,15 +16,16 @@ CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
 MOMENTS = 8
 LAST = """
 import atexit, os, signal, sys
-atexit.register(lambda: os.kill(os.getpid(), signal.{name}))
 from imgbuild.__main__ import main
-class Late:
-    def __del__(self, kill=os.kill, process=os.getpid()):
-        kill(process, {number})
-late = Late()
-sys.exit(main())
+code = main()
+def told(): os.kill(os.getpid(), signal.{name})
+if {at_exit}:
+    atexit.register(told)
+else:
+    told()
+sys.exit(code)
 """
-"""The command, with a signal among the last calls before the end, and another one in the very last."""
+"""The command, with a signal once its code is known, or among the calls before the end."""
 LOST = """
 import signal, sys
 from imgbuild.__main__ import main
@@ -86,12 +87,13 @@ def test_a_signal_at_any_time_leads_to_its_exit_code_or_is_too_late(project, wor
             assert err in ("", "interrupted\n")
 
 
+@pytest.mark.parametrize("at_exit", [False, True])
 @pytest.mark.parametrize("number", CODES)
 @pytest.mark.parametrize(("words", "code"), [(["list"], 0), (["--version"], 0), (["list", "nobody"], 2)])
-def test_a_signal_while_the_process_ends_changes_nothing(project, number, words, code):
+def test_a_signal_while_the_process_ends_changes_nothing(project, number, words, code, at_exit):
     whole = project(*words)
     assert whole.returncode == code
-    ended = start(project, "-c", LAST.format(name=number.name, number=int(number)), *words)
+    ended = start(project, "-c", LAST.format(name=number.name, at_exit=at_exit), *words)
     out, err = ended.communicate(timeout=60)
     assert (ended.returncode, out, err) == (code, whole.stdout, whole.stderr)
 
