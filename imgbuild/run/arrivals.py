@@ -17,7 +17,7 @@ from imgbuild.providers.base import FileResult, Finished, Provider, Result
 from imgbuild.run.job import make_result
 from imgbuild.run.job_log import JobLog
 from imgbuild.run.patience import POLLS, Patience
-from imgbuild.run.pixels import OwnThreads
+from imgbuild.run.threads import OwnThreads
 from imgbuild.store.blobs import Blob
 from imgbuild.store.cache import Cache
 from imgbuild.store.encoding import to_json

@@ -30,7 +30,7 @@ from imgbuild.run.generate import Generator
 from imgbuild.run.interruption import Interruption, Stopped
 from imgbuild.run.lock_writer import LockWriter
 from imgbuild.run.outputs import Outputs, RetouchedError, Written, groups
-from imgbuild.run.pixels import OwnThreads
+from imgbuild.run.threads import OwnThreads
 from imgbuild.run.workspace import Workspace
 from imgbuild.store.blobs import CorruptBlob, MissingBlob
 

@@ -36,7 +36,7 @@ from imgbuild.run.fleet_tasks import MOST, FleetError, Tasks
 from imgbuild.run.fleet_values import Engine, Failed, Generated, Made, NotFetched, Piece, SharedPlace
 from imgbuild.run.interruption import Interruption
 from imgbuild.run.limits import CONCURRENCY
-from imgbuild.run.pixels import OwnThreads
+from imgbuild.run.threads import OwnThreads
 from imgbuild.store.fsio import storage_errors
 
 if TYPE_CHECKING:

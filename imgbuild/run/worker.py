@@ -20,9 +20,9 @@ from imgbuild.run.interruption import Interruption
 from imgbuild.run.job import Job, make_entry, make_request, now, past_entry
 from imgbuild.run.job_log import JobLog
 from imgbuild.run.patience import POLLS, Patience
-from imgbuild.run.pixels import OwnThreads
 from imgbuild.run.polls import see_end
 from imgbuild.run.purse import Purse
+from imgbuild.run.threads import OwnThreads
 from imgbuild.run.trust import origin_of
 from imgbuild.store.cache import Cache
 

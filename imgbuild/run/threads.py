@@ -1,4 +1,4 @@
-"""Threads for whatever decodes and encodes pictures: one a processor, apart from all others."""
+"""Threads for pictures, and for files that wait for the disk: a few for each kind of work, of its own."""
 
 from __future__ import annotations
 
