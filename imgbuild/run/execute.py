@@ -24,6 +24,7 @@ from imgbuild.core.image import Image, ImageReference, UrlReference
 from imgbuild.core.lock import LockedImage, LockedSource
 from imgbuild.core.plan.action import Action, Facts, Mode, OutputPlan, Plan
 from imgbuild.core.plan.planner import plan_image
+from imgbuild.core.plan.ready import ReadyQueue
 from imgbuild.core.results import StoredResult
 from imgbuild.run.fetch import References
 from imgbuild.run.generate import Generator
@@ -75,7 +76,9 @@ class Executor:
         self._counts: Counter[Status] = Counter()
         self._masters: dict[str, str | None] = {}
         self._picked: dict[str, StoredResult | None] = {}
-        self._done: dict[str, asyncio.Event] = {}
+        self._queue = ReadyQueue((), chains)
+        self._changed = asyncio.Event()
+        """Something has happened in the queue, or to it."""
         self._pixels = OwnThreads("derive", outputs.workplace.places)
         self._derivations = asyncio.Semaphore(self._pixels.count)
         self._writers = OwnThreads("write", _WRITERS)
@@ -101,20 +104,22 @@ class Executor:
                 continue
             self._masters[action.id] = action.source.digest if action.source else None
             self._picked[action.id] = action.picked
-            self._done[action.id] = asyncio.Event()
             if action.settled:
                 if action.entry is not None:
                     self.accepted[action.id] = action.entry
-                self._finish(action, Status.UNCHANGED, _paths(action))
+                self._tell(action, Status.UNCHANGED, _paths(action))
             else:
                 busy.append(action)
-        busy.sort(key=lambda action: -self._chains.get(action.id, 0))
+        self._queue = ReadyQueue(busy, self._chains)
         async with asyncio.TaskGroup() as images:
-            for action in busy:
-                images.create_task(self._image(action))
             if collect:
                 needed = {action.keys.current for action in busy if action.keys}
                 images.create_task(self._collect(needed))
+            while self._queue.left and not self._superseded:
+                for action in self._queue.begin():
+                    images.create_task(self._image(action))
+                await self._changed.wait()
+                self._changed.clear()
         return SummaryEvent(
             generated=self._counts[Status.GENERATED],
             derived=self._counts[Status.DERIVED],
@@ -130,6 +135,7 @@ class Executor:
         A file that is being written gets written, and what is being paid for is no business of this object.
         """
         self._superseded = True
+        self._changed.set()
         for task in self._waiting:
             task.cancel()
 
@@ -145,12 +151,20 @@ class Executor:
         finally:
             self._waiting.discard(task)
 
+    def _settle(self, id: str) -> None:
+        self._queue.settle(id)
+        self._changed.set()
+
+    def _leave(self, id: str) -> None:
+        self._queue.leave(id)
+        self._changed.set()
+
     async def _image(self, action: Action) -> None:
         try:
             status, paths = await self._carry_out(action)
-            self._finish(action, status, paths)
+            self._tell(action, status, paths)
         except Stopped:
-            self._done[action.id].set()
+            pass
         except asyncio.CancelledError:
             if not self._superseded:
                 raise
@@ -158,7 +172,9 @@ class Executor:
             self._failed = True
             kind = error.kind.value if isinstance(error, ProviderFailure) else _kind(error)
             status = Status.CONFLICT if isinstance(error, RetouchedError) else Status.FAILED
-            self._finish(action, status, _paths(action), Failure(kind, _words(error)))
+            self._tell(action, status, _paths(action), Failure(kind, _words(error)))
+        self._leave(action.id)
+        self._settle(action.id)
 
     async def _collect(self, needed: Collection[str]) -> None:
         with suppress(Stopped):
@@ -184,7 +200,7 @@ class Executor:
             try:
                 with self._can_be_given_up():
                     await self._mend_references(action)
-                    await self._generator.obtain(action)
+                    await self._generator.obtain(action, partial(self._leave, action.id))
                 self._obtained.add(action.id)
             except ImgbuildError as error:
                 failure = error
@@ -195,7 +211,7 @@ class Executor:
             raise failure or ImgbuildError(f"{action.shares or action.id} gave no result")
         self._masters[action.id] = action.source.digest
         # Its own files may come later: who refers to it needs no more than this.
-        self._done[action.id].set()
+        self._settle(action.id)
         did, paths = await self._write_or_mend(action, action.source)
         if failure is not None:
             raise failure
@@ -219,10 +235,9 @@ class Executor:
             return await self._write(again, again.source)
 
     async def _with_references(self, action: Action) -> Action:
-        """Wait for what an image refers to, then plan it again with the bytes."""
+        """Have what an image refers to, then plan it again with the bytes. Other images came before."""
         for reference in action.pending:
             if isinstance(reference, ImageReference):
-                await self._interruption.unless(self._done[reference.id].wait())
                 if self._masters.get(reference.id) is None:
                     raise ImgbuildError(f"its reference {reference} could not be had")
             elif isinstance(reference, UrlReference):
@@ -313,11 +328,10 @@ class Executor:
         finally:
             places.release()
 
-    def _finish(
+    def _tell(
         self, action: Action, status: Status, paths: tuple[str, ...], failure: Failure | None = None
     ) -> None:
         self._counts[status] += 1
-        self._done[action.id].set()
         cost = action.cost if status is Status.GENERATED else None
         self._emit(ImageEvent(action.id, status, paths, failure, cost))
 

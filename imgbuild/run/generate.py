@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
@@ -74,18 +74,20 @@ class Generator:
         self._claims = claims
         self._payments = Payments(interruption)
 
-    async def obtain(self, action: Action) -> None:
+    async def obtain(self, action: Action, on_turn: Callable[[], None]) -> None:
         """Have every missing take of an action in the cache, generated here or by whoever began first.
+
+        `on_turn` is called at least once, as soon as the image waits for its turn no more.
 
         Raises:
             ImgbuildError: the first failure, after all takes came to an end.
             Stopped: the user wants to end; whoever waits for an answer got it first.
         """
-        while not await self._obtained(action):
+        while not await self._obtained(action, on_turn):
             # What it waited for was taken back on behalf of others.
             pass
 
-    async def _obtained(self, action: Action) -> bool:
+    async def _obtained(self, action: Action, on_turn: Callable[[], None]) -> bool:
         if action.resolved is None or action.spec is None or action.keys is None:
             raise TypeError(f"{action.id} is not ready to be generated")
         if self._offline and action.resolved.sends:
@@ -99,10 +101,12 @@ class Generator:
         if own:
             job = Job(action.resolved, action.spec, action.keys, own)
             claims = frozenset((key, take) for take in own)
-            pay = partial(self._see_to, job, action, connection)
+            pay = partial(self._see_to, job, action, connection, on_turn)
             failed = await self._payments.begin(claims, connection, pay).end()
             if failed is not None:
                 raise failed
+        # Who waits for what another image pays for takes no turn.
+        on_turn()
         for take, payment in others.items():
             failed = await payment.end() if payment else None
             if failed is not None and not is_kept(self._cache, key, take):
@@ -112,10 +116,15 @@ class Generator:
         return True
 
     async def _see_to(
-        self, job: Job, action: Action, connection: Connection, wish: Interruption
+        self,
+        job: Job,
+        action: Action,
+        connection: Connection,
+        on_turn: Callable[[], None],
+        wish: Interruption,
     ) -> ImgbuildError | None:
         try:
-            async with self._payer(action, job.keys.current, connection, wish, job.takes):
+            async with self._payer(action, job.keys.current, connection, wish, job.takes, on_turn):
                 await self._pay(job, wish)
         except ImgbuildError as error:
             return error
@@ -209,6 +218,7 @@ class Generator:
         connection: Connection,
         wish: Interruption,
         takes: Sequence[int] = (),
+        on_turn: Callable[[], None] = lambda: None,
     ) -> AsyncIterator[None]:
         """Be the only one who pays for a key, on this cache. The system lets go of it if we are killed.
 
@@ -221,6 +231,7 @@ class Generator:
             async with AsyncExitStack() as held:
                 turn = connection.limiter.ready.turn(self._chains.get(action.id, 0))
                 await wish.unless(held.enter_async_context(turn))
+                on_turn()
                 if action.resolved is None or not action.resolved.sends:
                     yield
                     return
