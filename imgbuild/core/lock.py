@@ -12,7 +12,7 @@ from imgbuild.core.errors import LockfileError
 
 LOCK_VERSION = 1
 _DIGEST = re.compile(r"[0-9a-f]{64}")
-_OUTSIDE = re.compile(r"^$|^/|^[A-Za-z]:|(?:^|/)\.\.(?:/|$)|[\\\0]")
+_OUTSIDE = re.compile(r"\A\Z|\A/|\A[A-Za-z]:|(?:\A|/)\.\.(?:/|\Z)|[\\\0]")
 _MARKER = re.compile(r"^(<{7}|={7}|>{7}|\|{7})( |$)", re.MULTILINE)
 
 
