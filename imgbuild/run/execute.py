@@ -321,6 +321,7 @@ class Executor:
         """A place among those who write or derive. Who still waits when the user wants to end gets none."""
         with self._can_be_given_up():
             await places.acquire()
+        self._leave(action.id)
         try:
             if action.id not in self._obtained:
                 self._interruption.check()
