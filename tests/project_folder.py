@@ -27,6 +27,17 @@ CERTIFICATES = Path(__file__).parent / "providers" / "tls" / "cert.pem"
 """Whom a test's commands trust: reading all that the machine trusts takes a fifth of a small build."""
 
 
+UNHEARD = {"stdout": subprocess.DEVNULL, "stderr": subprocess.DEVNULL}
+
+
+def start(folder: Any, *words: str, **how: Any) -> subprocess.Popen[str]:
+    """Start Python in a project and its environment, and do not wait for it."""
+    pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    return subprocess.Popen(
+        [sys.executable, *words], cwd=folder.root, env=folder.environ, text=True, **{**pipes, **how}
+    )
+
+
 @dataclass
 class Run:
     """What a command did."""

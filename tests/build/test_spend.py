@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -14,7 +12,7 @@ from typing import Any
 
 import jsonschema
 import pytest
-from project_folder import STUDIO, ProjectFolder, Run
+from project_folder import STUDIO, UNHEARD, ProjectFolder, Run, start
 
 from imgbuild.core.schema_formats import events_schema
 
@@ -266,14 +264,7 @@ def test_a_task_in_flight_is_on_the_bill_until_its_result_is(
 ) -> None:
     emulator = start_emulator(latency=3.0, jitter=0.0)
     project.manifest(STUDIO.format(url=emulator.url) + IMAGES)
-    build = subprocess.Popen(
-        [sys.executable, "-m", "imgbuild", "build", "hero"],
-        cwd=project.root,
-        env=project.environ,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    build = start(project, "-m", "imgbuild", "build", "hero", **UNHEARD)
     while not any(route.startswith("GET") for route in emulator.ledger()["requests"]):
         time.sleep(0.02)
     build.kill()

@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import signal
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 
 import pytest
-from project_folder import STUDIO, ProjectFolder
+from project_folder import STUDIO, ProjectFolder, start
 
 
 @pytest.mark.parametrize(("how", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
@@ -20,15 +18,7 @@ def test_stopped_with_images_that_wait_for_a_place_and_for_each_other(
     images = "".join(f"  i{n}: {{prompt: p{n % 4}, size: 64x64, output: out/{n}.png}}\n" for n in range(9))
     text = STUDIO.format(url=emulator.url).replace("poll_", "concurrency: 2\n    poll_")
     project.manifest(text + "images:\n" + images)
-    build = subprocess.Popen(
-        [sys.executable, "-m", "imgbuild", "build", "--output-format", "json"],
-        cwd=project.root,
-        env=project.environ,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    build = start(project, "-m", "imgbuild", "build", "--output-format", "json")
     while emulator.ledger()["requests"].get("GET /v1/images/tasks/{task_id}", 0) < 2:
         assert build.poll() is None, build.communicate()
         time.sleep(0.02)

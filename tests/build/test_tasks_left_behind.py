@@ -4,27 +4,18 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from project_folder import STUDIO, ProjectFolder
+from project_folder import STUDIO, UNHEARD, ProjectFolder, start
 
 IMAGE = 'images: {hero: {prompt: "a lighthouse", size: 64x64, output: out/hero.png}}\n'
 
 
 def kill_while_polling(project: ProjectFolder, emulator) -> None:
-    build = subprocess.Popen(
-        [sys.executable, "-m", "imgbuild", "build"],
-        cwd=project.root,
-        env=project.environ,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    build = start(project, "-m", "imgbuild", "build", **UNHEARD)
     while not any("{" in route for route in emulator.ledger()["requests"] if route.startswith("GET")):
         time.sleep(0.02)
     build.kill()
@@ -119,14 +110,7 @@ def test_a_job_that_a_build_has_in_hand_cannot_be_decided(
 ):
     emulator = start_emulator(latency=2.0, jitter=0.0)
     project.manifest(STUDIO.format(url=emulator.url) + IMAGE)
-    build = subprocess.Popen(
-        [sys.executable, "-m", "imgbuild", "build"],
-        cwd=project.root,
-        env=project.environ,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
+    build = start(project, "-m", "imgbuild", "build", **UNHEARD)
     while not (out := project.run("jobs").out):
         time.sleep(0.02)
     run = project.run("jobs", decision, out.split()[0])

@@ -4,37 +4,18 @@ from __future__ import annotations
 
 import re
 import signal
-import subprocess
-import sys
 
 import httpx
 import pytest
+from project_folder import start
 
 from imgbuild.emulator.options import EmulatorOptions, with_readings
 
 
 def test_it_serves_until_it_is_interrupted(imgbuild, tmp_path):
     ledger = tmp_path / "ledger.jsonl"
-    command = [
-        sys.executable,
-        "-m",
-        "imgbuild",
-        "emulate",
-        "--port",
-        "0",
-        "--latency",
-        "0",
-        "--ledger",
-        str(ledger),
-    ]
-    server = subprocess.Popen(
-        command,
-        cwd=imgbuild.root,
-        env=imgbuild.environ,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
+    options = ("--port", "0", "--latency", "0", "--ledger", str(ledger))
+    server = start(imgbuild, "-m", "imgbuild", "emulate", *options)
     try:
         assert server.stdout is not None
         url = re.fullmatch(r"emulating at (http://127\.0\.0\.1:\d+)\n", server.stdout.readline())[1]

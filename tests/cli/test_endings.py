@@ -10,11 +10,7 @@ import time
 from pathlib import Path
 
 import pytest
-
-
-def start(shell, *arguments: str, **streams) -> subprocess.Popen[str]:
-    command = [sys.executable, "-m", "imgbuild", *arguments]
-    return subprocess.Popen(command, cwd=shell.root, env=shell.environ, text=True, **streams)
+from project_folder import start
 
 
 @pytest.fixture
@@ -39,7 +35,7 @@ def test_a_signal_ends_a_build_without_a_traceback(slow, number, code, backgroun
     shell, service = slow
     # A shell's background job ignores SIGINT.
     ignore = (lambda: signal.signal(signal.SIGINT, signal.SIG_IGN)) if background else None
-    build = start(shell, "build", stdout=subprocess.PIPE, stderr=subprocess.PIPE, preexec_fn=ignore)
+    build = start(shell, "-m", "imgbuild", "build", preexec_fn=ignore)
     try:
         while not service.ledger()["charges"]:
             assert build.poll() is None, build.communicate()
@@ -57,7 +53,7 @@ def test_a_closed_pipe_is_no_error(project):
     for arguments in (["list"], ["plan", "--output-format", "json"], ["build"], ["--help"]):
         reader, writer = os.pipe()
         os.close(reader)
-        done = start(project, *arguments, stdout=writer, stderr=subprocess.PIPE)
+        done = start(project, "-m", "imgbuild", *arguments, stdout=writer)
         os.close(writer)
         _, stderr = done.communicate(timeout=60)
         assert done.returncode == 0
@@ -76,7 +72,7 @@ def test_closed_streams_are_no_error(project):
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no /dev/full here")
 def test_a_full_disk_below_standard_output_is_said_and_the_build_goes_on(project):
     with Path("/dev/full").open("w") as full:
-        done = start(project, "build", stdout=full, stderr=subprocess.PIPE)
+        done = start(project, "-m", "imgbuild", "build", stdout=full)
         _, stderr = done.communicate(timeout=60)
     assert done.returncode == 1
     assert stderr.endswith("error: standard output cannot be written: No space left on device\n")

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import random
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
+from project_folder import start
 
 PROC = Path("/proc/self/status")
 CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
@@ -41,18 +40,6 @@ sys.setprofile(lose)
 sys.exit(main())
 """
 """The command, with a signal that comes in a finalizer, which no exception leaves, once it has something to do."""
-
-
-def start(shell, *words: str) -> subprocess.Popen[str]:
-    return subprocess.Popen(
-        [sys.executable, *words],
-        cwd=shell.root,
-        env=shell.environ,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    )
 
 
 def listens(pid: int) -> bool:

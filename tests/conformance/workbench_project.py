@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,7 +13,7 @@ from typing import Any
 
 import httpx
 from dialects import manifest
-from project_folder import CERTIFICATES
+from project_folder import CERTIFICATES, start
 from zygote import Zygote
 
 from imgbuild.emulator.options import EmulatorOptions
@@ -110,16 +109,7 @@ class Folder:
 
     def start(self, *words: str) -> subprocess.Popen[str]:
         """Start a command and do not wait for it."""
-        command = [sys.executable, "-m", "imgbuild", *words]
-        return subprocess.Popen(
-            command,
-            cwd=self.root,
-            env=self.environ,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-        )
+        return start(self, "-m", "imgbuild", *words)
 
     def run(self, *words: str) -> Run:
         """Run a command to its end."""
