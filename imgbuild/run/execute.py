@@ -46,6 +46,11 @@ _WRITERS = 8
 """Files that are brought back at once: their threads wait for the disk, which makes many safe in one go."""
 
 
+_BEHIND = 256
+"""Images that have arrived and are not written yet, with which no other is begun. As many as there are places
+for generations keep those that derive busy until more arrive: beyond that only memory would be filled."""
+
+
 class Executor:
     """Runs the actions of one plan."""
 
@@ -88,7 +93,7 @@ class Executor:
         self.accepted: dict[str, LockedImage] = {}
         """The entries of images that are as they should be now, by id."""
         self._obtained: set[str] = set()
-        """What was generated, or waited for, in this run: what is paid for is brought to its end."""
+        """What has arrived, and is not written yet: what is paid for is brought to its end."""
         self._superseded = False
         self._waiting: set[asyncio.Task[None]] = set()
 
@@ -116,8 +121,9 @@ class Executor:
                 needed = {action.keys.current for action in busy if action.keys}
                 images.create_task(self._collect(needed))
             while self._queue.left and not self._superseded:
-                for action in self._queue.begin():
-                    images.create_task(self._image(action))
+                if len(self._obtained) < _BEHIND:
+                    for action in self._queue.begin():
+                        images.create_task(self._image(action))
                 await self._changed.wait()
                 self._changed.clear()
         return SummaryEvent(
@@ -173,6 +179,7 @@ class Executor:
             kind = error.kind.value if isinstance(error, ProviderFailure) else _kind(error)
             status = Status.CONFLICT if isinstance(error, RetouchedError) else Status.FAILED
             self._tell(action, status, _paths(action), Failure(kind, _words(error)))
+        self._obtained.discard(action.id)
         self._leave(action.id)
         self._settle(action.id)
 
