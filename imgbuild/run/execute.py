@@ -30,7 +30,7 @@ from imgbuild.run.fetch import References
 from imgbuild.run.generate import Generator
 from imgbuild.run.interruption import Interruption, Stopped
 from imgbuild.run.lock_writer import LockWriter
-from imgbuild.run.outputs import Outputs, RetouchedError, Written, groups
+from imgbuild.run.outputs import WRITERS, Outputs, RetouchedError, Written, groups
 from imgbuild.run.threads import OwnThreads
 from imgbuild.run.workspace import Workspace
 from imgbuild.store.blobs import CorruptBlob, MissingBlob
@@ -42,8 +42,6 @@ _STATUS: Mapping[ActionKind, Status] = {
     ActionKind.GENERATE: Status.GENERATED,
     ActionKind.CONFLICT: Status.CONFLICT,
 }
-_WRITERS = 8
-"""Files that are brought back at once: their threads wait for the disk, which makes many safe in one go."""
 
 
 _BEHIND = 256
@@ -86,8 +84,8 @@ class Executor:
         """Something has happened in the queue, or to it."""
         self._pixels = OwnThreads("derive", outputs.workplace.places)
         self._derivations = asyncio.Semaphore(self._pixels.count)
-        self._writers = OwnThreads("write", _WRITERS)
-        self._writings = asyncio.Semaphore(_WRITERS)
+        self._writers = OwnThreads("write", WRITERS)
+        self._writings = asyncio.Semaphore(WRITERS)
         self._chains = chains
         self._ours = workspace.lock.output_digests()
         self.accepted: dict[str, LockedImage] = {}

@@ -27,6 +27,9 @@ if TYPE_CHECKING:
     from imgbuild.images.derive import Derived
     from imgbuild.run.signing import Signer
 
+WRITERS = 8
+"""Files that are brought back at once: their threads wait for the disk, which makes many safe in one go."""
+
 
 class RetouchedError(StorageError):
     """A person changed an output between the plan and its writing."""

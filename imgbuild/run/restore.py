@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from collections.abc import Collection, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 
 from imgbuild.core.errors import LockfileError, StorageError
 from imgbuild.core.events import Emit, Failure, ImageEvent, Status, SummaryEvent, WarningEvent
@@ -13,7 +16,7 @@ from imgbuild.run.declared_cache import declared_cache
 from imgbuild.run.facts import DiskFacts
 from imgbuild.run.files import DiskFiles
 from imgbuild.run.observed import Observed
-from imgbuild.run.outputs import Outputs
+from imgbuild.run.outputs import WRITERS, Outputs
 from imgbuild.run.workspace import Invocation, cache_folder, open_declared, read_lock
 from imgbuild.store.cache import open_cache
 
@@ -41,15 +44,23 @@ def restore_lock(invocation: Invocation, emit: Emit) -> int:
     outputs = Outputs(invocation.root, cache, locked=True)
     ours = lock.output_digests()
     counts: Counter[Status] = Counter()
+    wanted = {path: output for image in lock.images.values() for path, output in image.outputs.items()}
+    found = {path: facts.on_disk(path) for path in wanted}
     if shared is not None:
-        wanted = {
-            path: output.digest for image in lock.images.values() for path, output in image.outputs.items()
-        }
-        shared.bring_now(digest for path, digest in wanted.items() if facts.on_disk(path) != digest)
-    for id, image in lock.images.items():
-        event = _restore(id, image, facts, outputs, ours)
-        counts[event.status] += 1
-        emit(event)
+        shared.bring_now(output.digest for path, output in wanted.items() if found[path] != output.digest)
+    retouched = {
+        path
+        for path, digest in found.items()
+        if digest not in (None, wanted[path].digest) and digest not in ours and not facts.made_by(digest)
+    }
+    pool = ThreadPoolExecutor(WRITERS, "write")
+    try:
+        restore = partial(_restore, found=found, retouched=retouched, outputs=outputs)
+        for event in pool.map(restore, lock.images, lock.images.values()):
+            counts[event.status] += 1
+            emit(event)
+    finally:
+        pool.shutdown(cancel_futures=True)
     for words in shared.finish() if shared is not None else ():
         emit(WarningEvent(words))
     emit(
@@ -65,18 +76,21 @@ def restore_lock(invocation: Invocation, emit: Emit) -> int:
 
 
 def _restore(
-    id: str, image: LockedImage, facts: DiskFacts, outputs: Outputs, ours: frozenset[str]
+    id: str,
+    image: LockedImage,
+    found: Mapping[str, str | None],
+    retouched: Collection[str],
+    outputs: Outputs,
 ) -> ImageEvent:
     status, failure = Status.UNCHANGED, None
     for path, target in image.outputs.items():
-        found = facts.on_disk(path)
-        if found == target.digest:
+        if found[path] == target.digest:
             continue
-        if found is not None and found not in ours and not facts.made_by(found):
+        if path in retouched:
             status, failure = Status.CONFLICT, Failure("conflict", f"{path} was changed by hand")
             break
         try:
-            outputs.put(path, outputs.cache.blobs.verified(target.digest), target, found)
+            outputs.put(path, outputs.cache.blobs.verified(target.digest), target, found[path])
             status = Status.RESTORED
         except StorageError as error:
             status, failure = Status.FAILED, Failure("storage", f"{path}: {error.message}")
