@@ -5,7 +5,10 @@ Every module of this package takes `pyvips` from here, so nothing runs before th
 
 from __future__ import annotations
 
+import ctypes
 import logging
+import os
+from contextlib import suppress
 
 from imgbuild.core.errors import ImgbuildError
 
@@ -28,6 +31,9 @@ _LOADERS = (
 )
 """What may be read. SVG only from memory: our own drawings, never somebody's file."""
 
+_M_ARENA_MAX = -8
+"""From glibc's <malloc.h>: how many heaps threads may have among them."""
+
 
 def _configure() -> None:
     pyvips.operation_block_set("VipsForeignLoad", True)
@@ -38,6 +44,10 @@ def _configure() -> None:
     pyvips.concurrency_set(1)
     # The operation cache goes by file name, and would give the old pixels for a file that was replaced.
     pyvips.cache_set_max(0)
+    # glibc allows eight heaps a core, and each keeps what the largest picture of its threads took. Other
+    # libraries know nothing of it.
+    with suppress(AttributeError):
+        ctypes.CDLL(None).mallopt(_M_ARENA_MAX, os.cpu_count() or 1)
     # Without a handler, Python prints the decoders' warnings on stderr.
     logging.getLogger("pyvips").addHandler(logging.NullHandler())
 
