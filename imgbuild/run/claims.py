@@ -73,6 +73,8 @@ class Claims:
         self._held: dict[str, _Held] = {}
         self._watched: dict[str, tuple[tuple[str, int], float]] = {}
         """By key: a claim as it was last seen, and since when it is so, by our own clock."""
+        self._tried = False
+        """Whether this store was seen to keep conditions, or not to."""
         self._releasing: set[asyncio.Task[None]] = set()
 
     @cached_property
@@ -167,12 +169,24 @@ class Claims:
         name = _name(key, held.number)
         if not self._remote.create_record(self._scope, name, self._document(held)):
             return "another builder"
+        if not self._tried:
+            self._tried = True
+            self._try(held)
         after = self._read(key, held.number + 1)
         if after is not None and not self._is_dead(key, after):
             # The line was just being taken away behind its last.
             self._remote.delete_record(self._scope, name)
             return after.who
         return held
+
+    def _try(self, held: _Held) -> None:
+        """Create a claim that is there already: a store that takes it knows no conditions."""
+        if self._remote.create_record(self._scope, _name(held.key, held.number), self._document(held)):
+            self._shared.warn(
+                "conditions",
+                "the shared cache knows no conditional writes (If-None-Match): of builders that begin an "
+                "image at the same moment, each may pay for it",
+            )
 
     def _adopt(self, held: _Held, project: str) -> None:
         """Go on from the journal of whoever had the claim, and tell what this cache's own has open."""

