@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import threading
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import CancelledError
+from contextlib import contextmanager
 from time import monotonic
 from typing import Any
 from uuid import uuid4
@@ -53,6 +54,10 @@ class Tasks:
         """When there last was any of it."""
         self._looked = 0.0
         self._looking = threading.Lock()
+        self._asking = 0
+        """How many threads wait for what the client has to ask for."""
+        self._leaving = False
+        self._state = threading.Condition()
         try:
             self._client = Client(address, timeout=CONNECT_SECONDS, set_as_default=False, name="imgbuild")
         except Exception as error:
@@ -130,7 +135,8 @@ class Tasks:
             while not ended.wait(_WAIT):
                 self._wish.check()
                 self._look(resource)
-            return future.result()
+            with self._asked():
+                return future.result()
         except ImgbuildError:
             raise
         except CancelledError:
@@ -152,11 +158,32 @@ class Tasks:
 
     def close(self) -> None:
         """Leave: what is queued is dropped, and what a worker is just doing comes to nothing."""
+        with self._state:
+            self._leaving = True
+            self._state.wait_for(lambda: not self._asking, CONNECT_SECONDS)
         try:
             self._client.close(timeout=CONNECT_SECONDS)
         except Exception as error:
             # How a connection ends that nobody needs any more is no news.
             logging.getLogger(__name__).debug("leaving %s: %s", self.address, error)
+
+    @contextmanager
+    def _asked(self) -> Iterator[None]:
+        """Keep the client open: who asks one that is just closing, which ends futures, too, waits forever.
+
+        Raises as `send`.
+        """
+        with self._state:
+            if self._leaving:
+                self._wish.check()
+                raise self._lost()
+            self._asking += 1
+        try:
+            yield
+        finally:
+            with self._state:
+                self._asking -= 1
+                self._state.notify_all()
 
     def _look(self, resource: str | None) -> None:
         """Raise FleetError where waiting has no sense: the scheduler is gone, or all who could do it are."""
@@ -177,7 +204,10 @@ class Tasks:
 
     def _count(self) -> None:
         try:
-            workers = self._client.scheduler_info(n_workers=-1)["workers"].values()
+            with self._asked():
+                workers = self._client.scheduler_info(n_workers=-1)["workers"].values()
+        except ImgbuildError:
+            raise
         except Exception as error:
             raise self._lost() from error
         found: dict[str | None, float] = {None: sum(worker["nthreads"] for worker in workers)}
