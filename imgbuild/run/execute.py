@@ -42,8 +42,6 @@ _STATUS: Mapping[ActionKind, Status] = {
     ActionKind.GENERATE: Status.GENERATED,
     ActionKind.CONFLICT: Status.CONFLICT,
 }
-
-
 _BEHIND = 256
 """Images that have arrived and are not written yet, with which no other is begun. As many as there are places
 for generations keep those that derive busy until more arrive: beyond that only memory would be filled."""
@@ -168,6 +166,7 @@ class Executor:
             status, paths = await self._carry_out(action)
             self._tell(action, status, paths)
         except Stopped:
+            # The next build does it; there is nothing to tell.
             pass
         except asyncio.CancelledError:
             if not self._superseded:
