@@ -18,7 +18,7 @@ from pathlib import Path
 ROOT = Path(__file__).parent.parent
 BIN = Path(sys.executable).parent
 ROOM = 8 << 30
-"""Bytes."""
+"""Bytes that have to be free in memory: far more than the tests were seen to have there."""
 
 CHECKS = {
     "format": ["ruff", "format", "--check", "."],
@@ -61,7 +61,7 @@ def main(words: list[str]) -> int:
     environ = {**os.environ, **({"IMGBUILD_TESTS_FULL": "1"} if full else {})}
     # The packages were installed without bytecode: whoever imports a module first keeps it for the others.
     environ.pop("PYTHONDONTWRITEBYTECODE", None)
-    # A third of their time the tests wait for processes, locks and services: half as many workers again as cores.
+    # Much of their time the tests wait for processes, locks and services: half as many workers again as cores.
     cores = os.cpu_count() or 2
     workers = ["-n", str(cores + (cores + 1) // 2), "--dist", "loadfile", "--no-loadscope-reorder", "-q"]
     with scratch(full=full) as folder:
